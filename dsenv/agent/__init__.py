@@ -1,0 +1,1 @@
+"""Runs on workstations and in production. Standard library only, Python 3.9 or newer."""

@@ -1,0 +1,251 @@
+"""The shape of a record: what capture writes and every reader may rely on. FORMAT changes when a reader must.
+
+A record is a folder, or the objects under a prefix, at `runs/<yyyy>/<mm>/<dd>/<run-id>/` in a store:
+
+    started.json    Started: written before the command starts, and again when the code snapshot is known
+    heartbeat       text: microseconds since the epoch, rewritten every few seconds while the run lives
+    record.json     Record: written last, in one step; a run without one is running or lost
+    frames.json     Frames: tracebacks with source and bounded locals
+    output          stdout and stderr as one log of chunks, see `OUTPUT_HEADER`. While a run lives in an object
+                    store it is a sequence of objects output.000000, output.000001, ... to be joined in order
+    inputs.jsonl    one Input a line
+    blackbox.jsonl  memory and stacks near a limit
+
+and beside `runs/`:
+
+    blobs/sha256/<ab>/<hex>              bytes by their SHA-256: verified when read
+    index/<yyyy>/<mm>/<dd>/<status>/<run-id>.json   Summary; status is running, succeeded or failed
+
+Times are microseconds since the epoch, sizes are bytes, file names that are not UTF-8 are kept with Python's
+surrogateescape (JSON "\\udcXX"). Nothing in a record is executed or unpickled when it is read.
+"""
+
+from __future__ import annotations
+
+import struct
+from typing import Any, Dict, List, Optional, TypedDict
+
+FORMAT = 1
+
+# Before each chunk of `output`: stream (1 stdout, 2 stderr), time in microseconds, length of the data that follows.
+OUTPUT_HEADER = struct.Struct(">BQI")
+
+# A pack (see Tree.packs) is a gzip stream of these headers, each followed by that many bytes: SHA-256, length.
+PACK_HEADER = struct.Struct(">32sQ")
+
+
+class Frame(TypedDict):
+    """Where in the user's code a failure is; what makes two failures the same together with type and message."""
+
+    file: str  # relative to the project; `site-packages/...` or `lib/...` for code that is not the user's
+    function: str
+    line: int  # shown, never compared
+    line_text: str  # the source line without indentation
+
+
+class Signature(TypedDict):
+    """The identity of a failure. Two signatures are the same when all but `frame.line` and `exit` are equal
+    after `dsenv.agent.signature.normalise`; `exit` counts only for kind `exit`."""
+
+    kind: str  # exception | signal | exit
+    type: Optional[str]  # qualified name of the exception; builtins without their module
+    message: Optional[str]  # normalised: numbers, addresses, paths and ids are replaced
+    frame: Optional[Frame]
+    signal: Optional[str]  # SIGKILL, ... : never a negative number
+    cause: Optional[str]  # for a signal: out-of-memory, time-out, ...; for an exception: type of its __cause__
+    exit: Optional[int]
+
+
+class Redaction(TypedDict):
+    """Something that was hidden. Never its value."""
+
+    where: str  # env | argv | output | message | locals | stdin | vcs
+    name: str  # the variable, the argument's index, the frame
+    reason: str  # name | value
+
+
+class Started(TypedDict, total=False):
+    """started.json. Fields from `code` on come with the second writing."""
+
+    format: int
+    id: str
+    kind: str  # production | development
+    project: Optional[str]
+    task: Optional[str]
+    command: List[str]  # argv, redacted
+    cwd: str
+    started: int
+    pid: int
+    host: Dict[str, Any]  # name, system, machine
+    dsenv: str  # version of the agent that wrote this
+    hash_seed: str  # PYTHONHASHSEED the command ran with
+    code: "Code"
+    environment: "EnvironmentFacts"
+    fingerprint: Dict[str, Any]
+
+
+class Code(TypedDict):
+    """The code that ran."""
+
+    root: str  # absolute folder it lay in
+    tree: Optional[str]  # blob: Tree as JSON
+    files: int
+    bytes: int
+    vcs: Optional[Dict[str, Any]]  # system, commit, branch, dirty (bool), remote (redacted)
+    skipped: List[Dict[str, str]]  # path, reason: too-large | secret | ignored
+
+
+class TreeFile(TypedDict):
+    path: str  # relative, with /
+    mode: int  # permission bits
+    size: int
+    sha256: str
+
+
+class Tree(TypedDict):
+    """A folder's content. `packs` are blobs that together hold the content of all files, see PACK_HEADER."""
+
+    format: int
+    files: List[TreeFile]
+    links: List[Dict[str, str]]  # path, target
+    folders: List[str]  # empty ones
+    packs: List[str]
+
+
+class Distribution(TypedDict, total=False):
+    name: str
+    version: str
+    url: str  # from direct_url.json, redacted
+    commit: str
+    editable: bool
+    installer: str
+
+
+class EnvironmentFacts(TypedDict, total=False):
+    """What the command could import."""
+
+    lock: Optional[str]  # blob: the project's pylock.toml, when there is one
+    lock_id: Optional[str]  # the environment id of that lock
+    python: Dict[str, Any]  # executable, version, implementation, prefix
+    distributions: List[Distribution]
+    satisfied: Optional[bool]  # the distributions are what the lock says
+
+
+class Input(TypedDict, total=False):
+    """A file that was read. `blob` is absent when the content was above the cap or could not be kept."""
+
+    path: str  # absolute
+    size: int
+    sha256: str
+    blob: str
+    mode: int
+    mtime_ns: int
+    how: str  # open | os.open | sqlite | declared | ...
+    missing: bool  # it was asked for and was not there
+    when: int
+    pid: int
+    note: str
+
+
+class Stdin(TypedDict, total=False):
+    kind: str  # terminal | pipe | file | null
+    blob: str
+    size: int
+    truncated: bool
+
+
+class Resources(TypedDict, total=False):
+    wall_seconds: float
+    user_seconds: float
+    system_seconds: float
+    max_rss: int
+
+
+class Record(Started, total=False):
+    """record.json: all of Started, and how it ended."""
+
+    status: str  # succeeded | failed
+    exit: Optional[int]
+    signal: Optional[str]
+    ended: int
+    signature: Optional[Signature]
+    related: List[Signature]  # failures of other processes that did not end the command
+    env: Dict[str, str]  # the command's environment, redacted
+    umask: int
+    stdin: Stdin
+    inputs: int  # lines of inputs.jsonl
+    output_bytes: int  # size of the joined output log
+    resources: Resources
+    redactions: List[Redaction]
+    trouble: List[str]  # what capture could not do
+
+
+class Summary(TypedDict, total=False):
+    """A line of `dsenv runs`, and the content of an index entry."""
+
+    id: str
+    status: str
+    exit: Optional[int]
+    signal: Optional[str]
+    started: int
+    ended: Optional[int]
+    command: List[str]
+    project: Optional[str]
+    task: Optional[str]
+    kind: str
+    signature: Optional[Signature]
+
+
+class Local(TypedDict, total=False):
+    """One local variable, bounded."""
+
+    name: str
+    type: str
+    preview: str  # what repr shows, cut and redacted
+    length: int
+    shape: List[int]
+    dtype: str
+    items: List["Local"]  # first items of a container or fields of an object; `name` is the key's preview
+    columns: List[Dict[str, Any]]  # data frames: name, dtype, nulls, unique, min, max, top (value counts)
+    blob: str  # small arrays
+    redacted: bool
+
+
+class FrameDetail(TypedDict, total=False):
+    file: str  # absolute, as it ran
+    function: str
+    line: int
+    first_line: int  # number of source[0]
+    source: List[str]
+    user: bool  # the user's code, not a library
+    module: str
+    locals: List[Local]
+
+
+class ExceptionDetail(TypedDict, total=False):
+    type: str
+    message: str
+    notes: List[str]
+    link: Optional[str]  # how the next (earlier) exception of the list led to this one: cause | context
+    frames: List[FrameDetail]  # outermost call first
+    members: List["ExceptionDetail"]  # of an exception group
+
+
+class Failure(TypedDict, total=False):
+    """What one process knew about a failure."""
+
+    pid: int
+    ppid: int
+    argv: List[str]
+    when: int
+    thread: str
+    how: str  # uncaught | exit | logged | thread
+    exceptions: List[ExceptionDetail]  # the one that ended it first, then its causes
+
+
+class Frames(TypedDict):
+    """frames.json."""
+
+    format: int
+    primary: Optional[int]  # index into failures of the one that the signature is about
+    failures: List[Failure]

@@ -1,0 +1,96 @@
+"""Builds the application and is the one place where errors become messages and exit codes."""
+
+from __future__ import annotations
+
+import itertools
+import sys
+from importlib import import_module
+from typing import Annotated
+
+import typer
+
+from dsenv import __version__
+from dsenv.cli import diagnostics
+from dsenv.errors import DsenvError
+from dsenv.events import Cancelled
+
+# In the order of `dsenv --help`: (verb, panel). Each lives in dsenv/cli/commands/<verb>.py as a function of that name.
+COMMANDS: tuple[tuple[str, str], ...] = ()
+
+# Verbs whose failures of our own exit with 125, so that they cannot be taken for the command's.
+_PASS_THROUGH = frozenset({"run", "capture"})
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        from dsenv.cli import output
+
+        output.write(f"dsenv {__version__}")
+        raise typer.Exit
+
+
+def build() -> typer.Typer:
+    """The typer application with all commands. Their workflows are imported when they run."""
+    app = typer.Typer(
+        name="dsenv",
+        no_args_is_help=True,
+        rich_markup_mode=None,
+        pretty_exceptions_enable=False,
+        context_settings={"help_option_names": ["-h", "--help"]},
+    )
+
+    @app.callback()
+    def dsenv(
+        version: Annotated[
+            bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+        ] = False,
+    ) -> None:
+        """Prototype like production, and bring production's failures home.
+
+        Start with: dsenv demo
+        """
+
+    for verb, _ in COMMANDS:
+        module = import_module(f"dsenv.cli.commands.{verb}")
+        register = getattr(module, "register", None)
+        if register:
+            register(app)
+        else:
+            settings = getattr(module, "CONTEXT", None)
+            app.command(verb, context_settings=settings)(getattr(module, verb))
+    return app
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run a command line; returns the exit code."""
+    arguments = sys.argv[1:] if argv is None else argv
+    verb = next((word for word in arguments if not word.startswith("-")), "")
+    try:
+        build()(args=arguments, prog_name="dsenv")
+    except SystemExit as end:
+        return _as_code(end.code)
+    except DsenvError as error:
+        diagnostics.report(error, as_json=_wants_json_events(arguments))
+        return diagnostics.OWN_FAILURE if verb in _PASS_THROUGH else diagnostics.exit_code(error)
+    except (KeyboardInterrupt, Cancelled):
+        diagnostics.write("interrupted")
+        return diagnostics.INTERRUPTED
+    except BrokenPipeError:
+        # The reader of stdout has seen enough; Python's own flush at exit must not complain again.
+        sys.stdout = None
+        return 141
+    except Exception as error:  # noqa: BLE001 - the one place where an unforeseen error becomes a report
+        diagnostics.report_bug(error)
+        return diagnostics.OWN_FAILURE if verb in _PASS_THROUGH else diagnostics.BUG
+    return 0
+
+
+def _wants_json_events(arguments: list[str]) -> bool:
+    own = arguments[: arguments.index("--")] if "--" in arguments else arguments
+    return "--progress=json" in own or any(pair == ("--progress", "json") for pair in itertools.pairwise(own))
+
+
+def _as_code(code: object) -> int:
+    if code is None:
+        return 0
+    return code if isinstance(code, int) else 1

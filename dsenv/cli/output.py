@@ -1,0 +1,55 @@
+"""The only owner of stdout. stdout is data: a command's result and nothing else."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import sys
+from collections.abc import Iterable, Sequence
+from enum import Enum
+from pathlib import PurePath
+from typing import Any
+
+
+def plain(value: Any) -> Any:
+    """A value as JSON types: dataclasses by field, paths and enums as text, bytes decoded."""
+    if hasattr(value, "to_json"):
+        return plain(value.to_json())
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return {field.name: plain(getattr(value, field.name)) for field in dataclasses.fields(value)}
+    if isinstance(value, dict):
+        return {str(key): plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple, set, frozenset)):
+        return [plain(item) for item in value]
+    if isinstance(value, bytes):
+        return value.decode("utf-8", "replace")
+    if isinstance(value, Enum):
+        return value.value
+    return str(value) if isinstance(value, PurePath) else value
+
+
+def write_json(value: Any) -> None:
+    """The one JSON document of a command."""
+    write(json.dumps(plain(value), indent=2))
+
+
+def write(text: str) -> None:
+    """Text for people, one newline at its end. Odd file names must not stop it."""
+    data = (text if text.endswith("\n") else text + "\n").encode("utf-8", "surrogateescape")
+    write_bytes(data)
+
+
+def write_bytes(data: bytes) -> None:
+    """Bytes as they are: a command's own output."""
+    sys.stdout.flush()
+    sys.stdout.buffer.write(data)
+    sys.stdout.buffer.flush()
+
+
+def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """Columns padded with spaces, as other Unix tools print them; no box to cut away."""
+    all_rows = [tuple(head), *(tuple(row) for row in rows)]
+    widths = [max(len(row[i]) for row in all_rows) for i in range(len(head))]
+    return "\n".join(
+        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in all_rows
+    )

@@ -1,0 +1,1 @@
+"""Folders, dsenv.toml, and where each value came from."""

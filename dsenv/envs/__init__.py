@@ -1,0 +1,1 @@
+"""Specs in, locks out, environments on disk."""

@@ -1,0 +1,1 @@
+"""Makers of workstations, behind one interface."""

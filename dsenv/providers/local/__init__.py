@@ -1,0 +1,1 @@
+"""The embedded workstation: an SSH server on loopback, as the user."""

@@ -1,0 +1,66 @@
+"""The only reader of what ships inside the package: templates, and the agent as one file."""
+
+from __future__ import annotations
+
+import io
+import zipfile
+from functools import cache
+from importlib.resources import files
+from importlib.resources.abc import Traversable
+from pathlib import Path
+
+from dsenv.errors import UsageError
+
+_EPOCH = (1980, 1, 1, 0, 0, 0)
+_MAIN = "from dsenv.agent.__main__ import main\nimport sys\nsys.exit(main())\n"
+
+
+def templates() -> Traversable:
+    """The folder of starter projects and files that are written for the user."""
+    packaged = files("dsenv") / "_templates"
+    if packaged.is_dir():
+        return packaged
+    return Path(__file__).resolve().parent.parent / "templates"
+
+
+def template(name: str) -> Traversable:
+    """One starter project. Raises UsageError with the names that exist."""
+    known = template_names()
+    if name not in known:
+        raise UsageError(f"there is no template called {name}", hint=f"use one of: {', '.join(known)}")
+    return templates() / "projects" / name
+
+
+def template_names() -> list[str]:
+    """The starter projects, sorted."""
+    return sorted(item.name for item in (templates() / "projects").iterdir() if item.is_dir())
+
+
+@cache
+def agent_archive() -> bytes:
+    """The agent as a zipapp that `python3 -I -S` can run; the same bytes for the same source."""
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
+        _add(archive, "__main__.py", _MAIN.encode())
+        package = files("dsenv")
+        _add(archive, "dsenv/__init__.py", (package / "__init__.py").read_bytes())
+        for path, source in sorted(_sources(package / "agent", "dsenv/agent")):
+            _add(archive, path, source)
+    return b"#!/usr/bin/env python3\n" + buffer.getvalue()
+
+
+def _sources(folder: Traversable, prefix: str) -> list[tuple[str, bytes]]:
+    found = []
+    for item in folder.iterdir():
+        if item.is_dir():
+            found += _sources(item, f"{prefix}/{item.name}")
+        elif item.name.endswith(".py"):
+            found.append((f"{prefix}/{item.name}", item.read_bytes()))
+    return found
+
+
+def _add(archive: zipfile.ZipFile, name: str, data: bytes) -> None:
+    info = zipfile.ZipInfo(name, _EPOCH)
+    info.external_attr = 0o644 << 16
+    info.compress_type = zipfile.ZIP_DEFLATED
+    archive.writestr(info, data)

@@ -1,0 +1,1 @@
+"""Records of runs: stores, signatures, what is asked of them."""

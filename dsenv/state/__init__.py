@@ -1,0 +1,1 @@
+"""Our own files: atomic, versioned, one writer at a time."""

@@ -1,0 +1,1 @@
+"""Ways to run commands and move bytes on a machine."""

@@ -1,0 +1,1 @@
+"""What the TUI shows, as data: `apply(state, event) -> state`, without textual."""

@@ -1,0 +1,1 @@
+"""One public function for each verb: orchestration only, no printing and no prompts."""
