@@ -1,0 +1,29 @@
+"""`python3 -m dsenv.agent VERB ...`, and the same from the zipapp under `python3 -I -S`."""
+
+from __future__ import annotations
+
+import sys
+from importlib import import_module
+from typing import List, Optional
+
+# Each module has `main(arguments) -> exit code`; only the one that is asked for is imported.
+VERBS = {
+    "capture": "dsenv.agent.capture.command",
+    "serve": "dsenv.agent.serve",
+    "install": "dsenv.agent.install",
+}
+
+
+def main(argv: Optional[List[str]] = None) -> int:
+    """Run one verb; returns its exit code, 2 for an unknown one."""
+    arguments = sys.argv[1:] if argv is None else argv
+    if not arguments or arguments[0] not in VERBS:
+        sys.stderr.write("usage: agent {} ...\n".format("|".join(sorted(VERBS))))
+        return 2
+    module = import_module(VERBS[arguments[0]])
+    code: int = module.main(arguments[1:])
+    return code
+
+
+if __name__ == "__main__":
+    sys.exit(main())
