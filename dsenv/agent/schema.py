@@ -33,6 +33,9 @@ OUTPUT_HEADER = struct.Struct(">BQI")
 # A pack (see Tree.packs) is a gzip stream of these headers, each followed by that many bytes: SHA-256, length.
 PACK_HEADER = struct.Struct(">32sQ")
 
+# Larger files are never put into a code tree; a pack that claims one is damaged.
+MAX_PACKED_FILE = 64 << 20
+
 
 class Frame(TypedDict):
     """Where in the user's code a failure is; what makes two failures the same together with type and message."""

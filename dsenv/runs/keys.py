@@ -1,0 +1,34 @@
+"""Names inside a store. Every id and digest is checked here before it becomes part of a key."""
+
+from __future__ import annotations
+
+import re
+
+from dsenv.errors import RecordError, UsageError
+
+RUN_ID = re.compile(r"\d{8}T\d{6}-\d{6}-[a-z2-7]{4}")
+_DIGEST = re.compile(r"[0-9a-f]{64}")
+
+
+def day(run_id: str) -> str:
+    """`yyyy/mm/dd` of a run, in UTC. Raises UsageError for what is not the id of a run."""
+    if not RUN_ID.fullmatch(run_id):
+        raise UsageError(f"{run_id} is not the id of a run", hint="list them with `dsenv runs`")
+    return f"{run_id[:4]}/{run_id[4:6]}/{run_id[6:8]}"
+
+
+def record(run_id: str, name: str = "") -> str:
+    """The key of a file of a record, or the prefix of all of them."""
+    return f"runs/{day(run_id)}/{run_id}/{name}"
+
+
+def blob(digest: str) -> str:
+    """The key of a blob. Raises RecordError for what is not a SHA-256 in hexadecimal."""
+    if not isinstance(digest, str) or not _DIGEST.fullmatch(digest):
+        raise RecordError(f"{str(digest)[:80]!r} is not a SHA-256 digest", hint="the record was changed")
+    return f"blobs/sha256/{digest[:2]}/{digest}"
+
+
+def index(day_: str, status: str, run_id: str = "") -> str:
+    """The key of an index entry, or the prefix of a day's entries of one status."""
+    return f"index/{day_}/{status}/" + (f"{run_id}.json" if run_id else "")

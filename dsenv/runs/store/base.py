@@ -1,0 +1,38 @@
+"""The reading side of a store. Writing is the agent's: it must work in production with nothing installed."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from typing import BinaryIO
+
+
+class Store(ABC):
+    """Records and blobs under keys with `/`, in a folder or a bucket.
+
+    Keys are made by `dsenv.runs` from validated ids and digests; a store may still refuse one that would leave
+    it. All methods raise StoreError when the store refuses and TransportError when it cannot be reached. A key
+    that is not there is not an error. Instances are safe to use from several threads.
+    """
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+
+    @abstractmethod
+    def read(self, key: str, *, limit: int) -> bytes | None:
+        """The whole content, None when absent. Raises RecordError when it has more than `limit` bytes."""
+
+    @abstractmethod
+    def open(self, key: str) -> BinaryIO | None:
+        """The content as a stream that the caller closes, None when absent."""
+
+    @abstractmethod
+    def size(self, key: str) -> int | None:
+        """Size in bytes, None when absent."""
+
+    @abstractmethod
+    def children(self, prefix: str) -> Iterator[str]:
+        """The names directly below `prefix` (which ends with `/` or is empty); those of folders end with `/`."""
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.url!r})"
