@@ -11,6 +11,7 @@ VERBS = {
     "capture": "dsenv.agent.capture.command",
     "serve": "dsenv.agent.serve",
     "install": "dsenv.agent.install",
+    "replay": "dsenv.agent.replay.command",
 }
 
 

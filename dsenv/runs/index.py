@@ -6,6 +6,7 @@ import dataclasses
 import time
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 from dsenv.agent.schema import Signature, Summary
 from dsenv.errors import RecordError, UnknownRunError
@@ -72,7 +73,7 @@ def newest(
             )
             seen: set[str] = set()
             for start in range(0, len(found), 64):
-                for run in pool.map(lambda item: _entry(store, day, *item), found[start : start + 64]):
+                for run in pool.map(partial(_entry, store, day), found[start : start + 64]):
                     if run is not None and run.id not in seen and keep(run):
                         seen.add(run.id)
                         yield run
@@ -117,7 +118,8 @@ def _folders(store: Store, prefix: str) -> list[str]:
     return sorted((name for name in names if name.isdigit()), reverse=True)
 
 
-def _entry(store: Store, day: str, name: str, status: str) -> RunSummary | None:
+def _entry(store: Store, day: str, found: tuple[str, str]) -> RunSummary | None:
+    name, status = found
     run_id = name.removesuffix(".json")
     if not keys.RUN_ID.fullmatch(run_id) or keys.day(run_id) != day:
         return None

@@ -24,8 +24,8 @@ def record(run_id: str, name: str = "") -> str:
 
 def blob(digest: str) -> str:
     """The key of a blob. Raises RecordError for what is not a SHA-256 in hexadecimal."""
-    if not isinstance(digest, str) or not _DIGEST.fullmatch(digest):
-        raise RecordError(f"{str(digest)[:80]!r} is not a SHA-256 digest", hint="the record was changed")
+    if not _DIGEST.fullmatch(digest):
+        raise RecordError(f"{digest[:80]!r} is not a SHA-256 digest", hint="the record was changed")
     return f"blobs/sha256/{digest[:2]}/{digest}"
 
 

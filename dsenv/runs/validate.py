@@ -40,14 +40,8 @@ def check(value: Any, shape: Any, where: str, depth: int = 0) -> None:
         if value is None and type(None) in options:
             return
         check(value, next(option for option in options if option is not type(None)), where, depth)
-    elif origin is list:
-        _expect(value, list, where)
-        for index, item in enumerate(value):
-            check(item, get_args(shape)[0], f"{where}[{index}]", depth + 1)
-    elif origin is dict:
-        _expect(value, dict, where)
-        for key, item in value.items():
-            check(item, get_args(shape)[1], f"{where}.{key}", depth + 1)
+    elif origin in (list, dict):
+        _check_items(value, shape, where, depth)
     elif shape is float:
         _expect(value, (int, float), where)
     else:
@@ -68,6 +62,13 @@ def _check_object(value: Any, shape: Any, where: str, depth: int) -> None:
     for key, hint in hints.items():
         if key in value:
             check(value[key], hint, f"{where}.{key}", depth + 1)
+
+
+def _check_items(value: Any, shape: Any, where: str, depth: int) -> None:
+    _expect(value, get_origin(shape), where)
+    inner = get_args(shape)[-1]
+    for key, item in value.items() if isinstance(value, dict) else enumerate(value):
+        check(item, inner, f"{where}[{key!r}]", depth + 1)
 
 
 def _expect(value: Any, kind: type | tuple[type, ...], where: str) -> None:

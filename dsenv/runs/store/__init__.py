@@ -29,7 +29,7 @@ def open_store(url: str) -> Store:
         return S3Store(match.group(1), match.group(2) or "")
     if "://" in url:
         raise UsageError(
-            f"dsenv has no store of the kind {url.split(':')[0]}", hint="use a folder or s3://bucket/prefix"
+            f"dsenv has no store of the kind {url.partition(':')[0]}", hint="use a folder or s3://bucket/prefix"
         )
     from dsenv.runs.store.folder import FolderStore
 
