@@ -177,6 +177,15 @@ def _json_line(event: events.Event) -> None:
     write(json.dumps(events.as_json(event)))
 
 
+def mode(text: str) -> ProgressMode:
+    """The value of `--progress`. Raises UsageError for an unknown one."""
+    known: tuple[ProgressMode, ...] = ("auto", "plain", "json", "none")
+    for name in known:
+        if text == name:
+            return name
+    raise UsageError(f"--progress {text} is not known", hint=f"use one of: {', '.join(known)}")
+
+
 @contextmanager
 def listener(mode: ProgressMode = "auto") -> Iterator[events.Emit]:
     """The listener that a command hands to its workflow."""

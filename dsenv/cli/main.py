@@ -14,8 +14,13 @@ from dsenv.cli import diagnostics
 from dsenv.errors import DsenvError
 from dsenv.events import Cancelled
 
-# In the order of `dsenv --help`: (verb, panel). Each lives in dsenv/cli/commands/<verb>.py as a function of that name.
-COMMANDS: tuple[tuple[str, str], ...] = ()
+# In the order of `dsenv --help`. Each lives in dsenv/cli/commands/<verb>.py as a function of that name, or as
+# `register(app)` for a group.
+COMMANDS: tuple[str, ...] = (
+    "runs",
+    "show",
+    "reproduce",
+)
 
 # Verbs whose failures of our own exit with 125, so that they cannot be taken for the command's.
 _PASS_THROUGH = frozenset({"run", "capture"})
@@ -50,7 +55,7 @@ def build() -> typer.Typer:
         Start with: dsenv demo
         """
 
-    for verb, _ in COMMANDS:
+    for verb in COMMANDS:
         module = import_module(f"dsenv.cli.commands.{verb}")
         register = getattr(module, "register", None)
         if register:

@@ -85,16 +85,19 @@ class View:
         mount("tmpfs", staging, "tmpfs", 0)
         self._made = 0
 
+    def hold(self, source: str) -> str:
+        """Another path for the file or folder `source`, which stays when what it lies in is covered."""
+        held = self._fresh(os.path.isdir(source))
+        mount(source, held)
+        return held
+
     def place(self, source: str, target: str) -> None:
         """Show the file or folder `source` at the absolute path `target`, which need not exist."""
         target = os.path.realpath(target)
         if os.path.lexists(target) and os.path.isdir(target) != os.path.isdir(source):
             self.hide(target)
         if not os.path.lexists(target):
-            # The source may lie below the folder that is about to be covered, so it is held before.
-            held = self._hold(source)
             self._make(target, os.path.isdir(source))
-            source = held
         mount(source, target)
 
     def hide(self, target: str) -> None:
@@ -111,11 +114,6 @@ class View:
         else:
             os.close(os.open(path, os.O_CREAT | os.O_WRONLY, 0o600))
         return path
-
-    def _hold(self, source: str) -> str:
-        held = self._fresh(os.path.isdir(source))
-        mount(source, held)
-        return held
 
     def _make(self, target: str, folder: bool) -> None:
         """Make the mount point `target` without touching the disk: its nearest parent is rebuilt in memory."""
@@ -164,12 +162,14 @@ class View:
 def arrange(staging: str, places: List[Tuple[str, str]], hidden: List[str]) -> None:
     """Enter a namespace and show every (source, target); nothing is at the `hidden` paths.
 
-    Parents come before what lies in them. Raises NamespaceError when the system refuses any part.
+    Parents come before what lies in them. A source may lie below a target. Raises NamespaceError when the
+    system refuses any part.
     """
     enter()
     try:
         view = View(staging)
-        for source, target in sorted(places, key=lambda pair: pair[1].count("/")):
+        held = [(view.hold(source), target) for source, target in places]
+        for source, target in sorted(held, key=lambda pair: pair[1].count("/")):
             view.place(source, target)
         for target in hidden:
             view.hide(target)

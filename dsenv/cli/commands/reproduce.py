@@ -1,0 +1,127 @@
+"""`dsenv reproduce`: bring a failed run home and see it fail here."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Annotated, cast
+
+import typer
+
+from dsenv.cli import options, output
+
+if TYPE_CHECKING:
+    from dsenv.workflows.reproduce.model import CodeChoice, Item, Plan, Reproduction
+
+_MEANING = {
+    "same-failure": "the same failure, reproduced here",
+    "different-failure": "it fails here too, but differently",
+    "passed": "it passes here",
+    "cannot-reproduce": "it cannot be reproduced here",
+}
+
+
+def reproduce(
+    run: Annotated[
+        str | None, typer.Argument(metavar="[RUN]", help="Run id, a unique part of one, `last` or `last-failed`.")
+    ] = None,
+    store: options.Store = None,
+    no_tui: Annotated[bool, typer.Option("--no-tui", help="Print the verdict instead of opening the TUI.")] = False,
+    code: Annotated[
+        str, typer.Option("--code", metavar="WHICH", help="recorded, or working-tree: is it fixed?")
+    ] = "recorded",
+    pdb: Annotated[bool, typer.Option("--pdb", help="Stop in your frame where it fails.")] = False,
+    keep: Annotated[bool, typer.Option("--keep", help="Keep the scratch folder and say where it is.")] = False,
+    dry_run: options.DryRun = False,
+    json: options.Json = False,
+    progress: options.ProgressOption = "auto",
+) -> None:
+    """Reproduce a failed run: its code, environment and inputs, run again, with a verdict.
+
+    Opens the TUI when there is a terminal. Exits 0 when the verdict is same-failure, else 1.
+
+    Example: dsenv reproduce last-failed --store s3://acme-runs/churn --no-tui
+    """
+    from dsenv.errors import UsageError
+
+    if code not in {"recorded", "working-tree"}:
+        raise UsageError(f"--code {code} is not known", hint="use --code recorded or --code working-tree")
+    plain = no_tui or json or dry_run or pdb or not (sys.stdin.isatty() and sys.stdout.isatty())
+    if not plain:
+        from dsenv.tui import app
+
+        raise typer.Exit(app.run(run=run, store=store))
+    if run is None:
+        raise UsageError("which run?", hint="dsenv reproduce last-failed, or list them with `dsenv runs --failed`")
+    verdict = _reproduce(run, store, code, pdb=pdb, keep=keep, dry_run=dry_run, json=json, progress=progress)
+    if verdict != "same-failure":
+        raise typer.Exit(1)
+
+
+def _reproduce(
+    run: str, store: str | None, code: str, *, pdb: bool, keep: bool, dry_run: bool, json: bool, progress: str
+) -> str:
+    from dsenv.cli import diagnostics
+    from dsenv.events import Cancel
+    from dsenv.workflows import reproduce as workflow
+
+    record = workflow.open_record(run, store)
+    settings = workflow.Options(code=cast("CodeChoice", code), debug=pdb, keep=keep)
+    if dry_run:
+        plan = workflow.plan(record, settings)
+        output.write_json(plan) if json else output.write("\n".join(_plan_lines(plan)))
+        return "same-failure"
+    with diagnostics.listener(diagnostics.mode(progress)) as emit:
+        result = workflow.reproduce(record, settings, emit=emit, cancel=Cancel())
+    if json:
+        output.write_json(result)
+    else:
+        output.write("\n".join(_result_lines(result)))
+    return result.verdict
+
+
+def _plan_lines(plan: Plan) -> Iterator[str]:
+    from dsenv.cli import wording
+
+    yield f"would run   {wording.printable(wording.command(*plan.argv))}"
+    yield f"in          {wording.printable(plan.cwd)}  ({plan.isolation})"
+    yield from _items("restored", plan.restored)
+    yield from _items("not restored", plan.not_restored)
+
+
+def _result_lines(result: Reproduction) -> Iterator[str]:
+    from dsenv.cli import wording
+
+    yield f"verdict     {result.verdict}: {_MEANING[result.verdict]}"
+    if result.reason:
+        yield f"because     {wording.printable(result.reason)}"
+    yield f"recorded    {_failure(result.recorded)}"
+    if result.verdict != "cannot-reproduce":
+        yield f"observed    {_failure(result.observed)}"
+    if result.differences:
+        yield "differences, the likeliest cause first"
+        for difference in result.differences:
+            yield f"  {difference.what} {wording.printable(difference.name)}: {wording.printable(difference.why)}"
+    else:
+        yield from _items("not restored", result.not_restored)
+    if result.scratch:
+        yield f"kept        {result.scratch}"
+
+
+def _failure(signature: object) -> str:
+    from typing import Any
+
+    from dsenv.cli import wording
+
+    value = cast("dict[str, Any] | None", signature)
+    where = wording.place(value)
+    return wording.printable(wording.signature(value) + (f"  at {where}" if where else ""))
+
+
+def _items(title: str, items: tuple[Item, ...]) -> Iterator[str]:
+    from dsenv.cli import wording
+
+    if items:
+        yield title
+    for item in items:
+        yield f"  {item.what} {wording.shorten(item.name, 60)}: {wording.printable(item.note)}"

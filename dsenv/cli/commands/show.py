@@ -1,0 +1,142 @@
+"""`dsenv show`: everything that a record tells of one run."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from dsenv.cli import options, output
+
+if TYPE_CHECKING:
+    from dsenv.agent import schema
+    from dsenv.workflows.show import RunDetails
+
+
+def show(
+    run: options.RunId,
+    store: options.Store = None,
+    all_frames: Annotated[bool, typer.Option("--all-frames", help="Locals of all frames, libraries included.")] = False,
+    json: options.Json = False,
+) -> None:
+    """Show one run: why it failed, where, with which locals, inputs and output.
+
+    Example: dsenv show last-failed
+    """
+    from dsenv.workflows.show import show as read
+
+    result = read(run, store)
+    if json:
+        output.write_json(result)
+        return
+    output.write("\n".join(_lines(result, all_frames)))
+
+
+def _lines(result: RunDetails, all_frames: bool) -> Iterator[str]:
+    from dsenv.cli import wording
+
+    record = result.record
+    yield f"run        {record['id']}  ({result.status}, {record.get('kind', 'production')})"
+    yield f"command    {wording.printable(wording.command(*record.get('command', [])))}"
+    yield f"folder     {wording.printable(record.get('cwd', ''))}"
+    ended = record.get("ended")
+    took = f", took {(ended - record['started']) / 1e6:.1f} s" if ended else ""
+    yield f"started    {wording.ago(record.get('started', 0))}{took}"
+    if record.get("signature"):
+        yield f"failure    {wording.printable(wording.signature(record['signature']))}"
+        yield f"at         {wording.printable(wording.place(record['signature']))}"
+    elif record.get("exit"):
+        yield f"exit       {record['exit']}"
+    yield from _code(record)
+    for trouble in record.get("trouble", []):
+        yield f"missing    {wording.printable(trouble)}"
+    if result.failure:
+        yield ""
+        yield from _traceback(result.failure, all_frames)
+    yield from _inputs(result)
+    yield from _output_tail(result)
+    yield ""
+    yield f"reproduce it with: dsenv reproduce {record['id']}"
+
+
+def _code(record: schema.Record) -> Iterator[str]:
+    from dsenv.cli import wording
+
+    code = record.get("code")
+    if code:
+        vcs = code["vcs"] or {}
+        state = f", {vcs['system']} {str(vcs.get('commit'))[:10]}" if vcs.get("system") else ""
+        dirty = " with uncommitted changes" if vcs.get("dirty") else ""
+        yield f"code       {code['files']} files, {wording.size(code['bytes'])}{state}{dirty}"
+    facts = record.get("environment", {})
+    python = facts.get("python", {}).get("version")
+    if python:
+        words: dict[bool | None, str] = {True: ", as locked", False: ", not what the lock says"}
+        lock = words.get(facts.get("satisfied"), "") if facts.get("lock") else ""
+        yield f"python     {python}, {len(facts.get('distributions', []))} packages{lock}"
+    hidden = record.get("redactions", [])
+    if hidden:
+        names = sorted({f"{item['where']} {item['name']}" for item in hidden})
+        yield f"hidden     {', '.join(names)}"
+
+
+def _traceback(failure: schema.Failure, all_frames: bool) -> Iterator[str]:
+    from dsenv.cli import wording
+
+    for number, error in enumerate(reversed(failure.get("exceptions", []))):
+        if number:
+            how = "was the direct cause of" if error.get("link") == "cause" else "was being handled during"
+            yield f"The exception above {how} this one:"
+        for frame in error.get("frames", []):
+            yield f"  {wording.printable(frame['file'])}:{frame['line']} in {wording.printable(frame['function'])}"
+            yield from _frame(frame, all_frames)
+        yield f"{error['type']}: {wording.printable(error.get('message', ''))}"
+
+
+def _frame(frame: schema.FrameDetail, all_frames: bool) -> Iterator[str]:
+    from dsenv.cli import wording
+
+    first = frame.get("first_line", frame["line"])
+    for number, line in enumerate(frame.get("source", []), first):
+        if number == frame["line"] or (frame.get("user") and abs(number - frame["line"]) <= 2):
+            yield f"  {'>' if number == frame['line'] else ' '} {number:5} {wording.printable(line)}"
+    if frame.get("user") or all_frames:
+        for local in frame.get("locals", []):
+            yield f"          {wording.shorten(describe(local), 110)}"
+
+
+def describe(local: schema.Local) -> str:
+    """A local in one line: name, preview, and its shape when it has one."""
+    shape = f" {'x'.join(map(str, local['shape']))}" if local.get("shape") else ""
+    dtype = f" {local['dtype']}" if local.get("dtype") else ""
+    return f"{local.get('name', '')} = {local.get('preview', '')}  ({local.get('type', '?')}{shape}{dtype})"
+
+
+def _inputs(result: RunDetails) -> Iterator[str]:
+    from dsenv.cli import wording
+
+    if not result.inputs:
+        return
+    yield ""
+    yield "inputs"
+    for item in result.inputs[:20]:
+        if item.get("missing"):
+            state = "was not there"
+        else:
+            kept = "kept" if item.get("blob") else f"not kept{': ' + item['note'] if item.get('note') else ''}"
+            state = f"{wording.size(item.get('size', 0))}, {kept}"
+        yield f"  {wording.printable(item.get('path', ''))}  ({state})"
+    if len(result.inputs) > 20:
+        yield f"  and {len(result.inputs) - 20} more; see --json"
+
+
+def _output_tail(result: RunDetails) -> Iterator[str]:
+    from dsenv.cli import wording
+
+    data = b"".join(chunk.data for chunk in result.output)
+    if data:
+        lines = data.decode("utf-8", "replace").splitlines()
+        yield ""
+        yield f"output ({wording.size(result.output_bytes)}, the end)"
+        yield from (f"  {wording.printable(line)}" for line in lines[-20:])

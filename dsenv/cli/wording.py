@@ -1,0 +1,74 @@
+"""How values are put into words for people."""
+
+from __future__ import annotations
+
+import shlex
+import time
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from dsenv.runs.index import RunSummary
+
+
+def command(*words: str) -> str:
+    """An argv as one would type it."""
+    return shlex.join(words)
+
+
+def shorten(text: str, width: int) -> str:
+    """One line of at most `width` characters; control characters become visible instead of taking effect."""
+    line = printable(text.replace("\n", " "))
+    return line if len(line) <= width else line[: width - 1] + "…"
+
+
+def printable(text: str) -> str:
+    """The text without anything that a terminal would obey: records come from elsewhere."""
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() or c in "\n\t" else f"\\x{ord(c):02x}" for c in text)
+
+
+def ago(microseconds: int) -> str:
+    """How long ago, in one unit."""
+    seconds = max(0.0, time.time() - microseconds / 1e6)
+    for size, unit in ((86400, "d"), (3600, "h"), (60, "min")):
+        if seconds >= size:
+            return f"{int(seconds // size)} {unit} ago"
+    return f"{int(seconds)} s ago"
+
+
+def size(count: float) -> str:
+    """Bytes in the largest fitting unit."""
+    for unit in ("B", "KiB", "MiB", "GiB"):
+        if count < 1024 or unit == "GiB":
+            break
+        count /= 1024
+    return f"{count:.0f} {unit}" if unit == "B" else f"{count:.1f} {unit}"
+
+
+def reason(run: RunSummary) -> str:
+    """Why a run failed, in half a line."""
+    if run.status == "lost":
+        return "lost: no word from it since"
+    if run.signature:
+        return signature(run.signature)
+    return "" if not run.exit else f"exit {run.exit}"
+
+
+def signature(value: Mapping[str, Any] | None) -> str:
+    """A failure signature in one line."""
+    if value is None:
+        return "no failure"
+    if value["kind"] == "exception":
+        message = value.get("message") or ""
+        return f"{value['type']}: {message}" if message else str(value["type"])
+    if value["kind"] == "signal":
+        return f"{value['signal']} ({value['cause']})" if value.get("cause") else str(value["signal"])
+    return f"exit {value['exit']}"
+
+
+def place(value: Mapping[str, Any] | None) -> str:
+    """Where the user's code failed: file:line in function."""
+    frame = (value or {}).get("frame")
+    return f"{frame['file']}:{frame['line']} in {frame['function']}" if frame else ""

@@ -1,0 +1,25 @@
+"""What still differs between a recorded run and its reproduction, the likeliest cause first."""
+
+from __future__ import annotations
+
+from dsenv.runs.record import Record
+from dsenv.workflows.reproduce.model import Difference, Plan
+
+# Causes by how often they are the reason: what the program was given, then what it ran with, then where.
+_RANK = ("code", "input", "stdin", "environment", "env", "argv", "record", "folder")
+
+
+def differences(record: Record, plan: Plan, observed: Record | None) -> tuple[Difference, ...]:
+    """The differences that are known, ranked. `observed` is None when nothing was run."""
+    found = [
+        Difference(item.what, item.name, "as it was there", "not restored", item.note) for item in plan.not_restored
+    ]
+    if plan.code == "working-tree":
+        found.insert(0, Difference("code", plan.root, "as it ran", "the working tree", "you asked for it"))
+    if observed is not None:
+        found += _fingerprints(record, observed)
+    return tuple(sorted(found, key=lambda d: _RANK.index(d.what) if d.what in _RANK else len(_RANK)))
+
+
+def _fingerprints(record: Record, observed: Record) -> list[Difference]:
+    return []

@@ -1,0 +1,123 @@
+"""What a reproduction is planned to do, and what came of it."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any, Literal
+
+from dsenv.agent import schema
+from dsenv.envs.lockfile import Lock
+from dsenv.runs.index import RunSummary
+from dsenv.runs.record import OutputChunk
+
+Verdict = Literal["same-failure", "different-failure", "passed", "cannot-reproduce"]
+CodeChoice = Literal["recorded", "working-tree"]
+Isolation = Literal["namespace", "redirect"]
+
+
+@dataclasses.dataclass(frozen=True)
+class Item:
+    """One thing of the run: what it is, which one, and how it is brought back or why it is not."""
+
+    what: str  # code | environment | input | env | argv | stdin | folder | hash-seed | ...
+    name: str
+    note: str
+
+
+@dataclasses.dataclass(frozen=True)
+class Difference:
+    """Something that was one way there and is another way here, the likeliest cause first."""
+
+    what: str
+    name: str
+    recorded: str
+    here: str
+    why: str
+
+
+@dataclasses.dataclass(frozen=True)
+class Choice:
+    """The environment that the command will find."""
+
+    how: Literal["interpreter", "lock", "distributions", "machine"]
+    note: str
+    prefix: str = ""  # of the recorded interpreter, for `interpreter`
+    lock: Lock | None = None
+    distributions: tuple[schema.Distribution, ...] = ()
+    python: str = ""  # version wanted
+
+
+@dataclasses.dataclass(frozen=True)
+class InputPlan:
+    """What to do about one recorded input."""
+
+    path: str
+    action: Literal["put", "hide", "here", "lost"]
+    blob: str = ""
+    mode: int = 0o600
+    mtime_ns: int | None = None
+
+
+@dataclasses.dataclass(frozen=True)
+class Plan:
+    """All decisions of a reproduction, made before anything is written."""
+
+    run: RunSummary
+    code: CodeChoice
+    root: str  # where the code lay
+    cwd: str
+    argv: tuple[str, ...]
+    env: dict[str, str]
+    umask: int
+    environment: Choice
+    inputs: tuple[InputPlan, ...]
+    stdin: str | None  # blob
+    isolation: Isolation
+    restored: tuple[Item, ...]
+    not_restored: tuple[Item, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "run": self.run.id,
+            "code": self.code,
+            "command": list(self.argv),
+            "folder": self.cwd,
+            "environment": self.environment.note,
+            "isolation": self.isolation,
+            "restored": self.restored,
+            "not_restored": self.not_restored,
+        }
+
+
+@dataclasses.dataclass(frozen=True)
+class Reproduction:
+    """What came of it. `reason` says why for `cannot-reproduce`. `observed_details` are for a reader, not for JSON."""
+
+    run: RunSummary
+    verdict: Verdict
+    recorded: schema.Signature | None
+    observed: schema.Signature | None
+    differences: tuple[Difference, ...]
+    restored: tuple[Item, ...]
+    not_restored: tuple[Item, ...]
+    reason: str | None = None
+    exit: int | None = None
+    seconds: float = 0.0
+    frames: schema.Frames | None = None
+    output: tuple[OutputChunk, ...] = ()
+    scratch: str | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "run": self.run.id,
+            "verdict": self.verdict,
+            "reason": self.reason,
+            "recorded": self.recorded,
+            "observed": self.observed,
+            "exit": self.exit,
+            "seconds": round(self.seconds, 3),
+            "differences": self.differences,
+            "restored": self.restored,
+            "not_restored": self.not_restored,
+            "scratch": self.scratch,
+        }

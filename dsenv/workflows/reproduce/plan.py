@@ -1,0 +1,170 @@
+"""Decides, before anything is written, what of a run can be brought back here, and how."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import subprocess
+import sys
+from functools import cache
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from dsenv.agent import schema
+from dsenv.runs.record import Record
+from dsenv.workflows.reproduce import environment
+from dsenv.workflows.reproduce.model import Choice, CodeChoice, InputPlan, Isolation, Item, Plan
+
+# Files by which a developer changes what a program does: for `--code working-tree` the edited ones count.
+SETTINGS = frozenset({".cfg", ".ini", ".toml", ".yaml", ".yml"})
+
+
+def plan(record: Record, *, code: CodeChoice = "recorded", isolation: Isolation | None = None) -> Plan:
+    """The plan for `record`. Reads the record and this machine, writes and runs nothing of either.
+
+    `isolation` is chosen by what the machine allows when it is not given.
+    """
+    data = record.data
+    choice = environment.choose(record)
+    root = data["code"]["root"] if data.get("code") else data.get("cwd", "/")
+    chosen = isolation or ("namespace" if namespaces() and _can_cover(root) else "redirect")
+    inputs = tuple(_input(item, root, code) for item in _first_seen(record.inputs()))
+    env, placeholders = _variables(data)
+    restored, lost = _accounts(record, choice, code, inputs)
+    lost += [Item("env", name, "its value was hidden in the record; a placeholder is set") for name in placeholders]
+    if chosen == "redirect":
+        note = (
+            "no mount namespace here: files are redirected for Python, compiled readers and programs see this machine"
+        )
+        lost.append(Item("folder", root, note))
+    return Plan(
+        run=record.summary(),
+        code=code,
+        root=root,
+        cwd=data.get("cwd", root),
+        argv=tuple(data.get("command", [])),
+        env=env,
+        umask=data.get("umask", 0o022),
+        environment=choice,
+        inputs=inputs,
+        stdin=data.get("stdin", {}).get("blob"),
+        isolation=chosen,
+        restored=tuple(restored),
+        not_restored=tuple(lost),
+    )
+
+
+@cache
+def namespaces() -> bool:
+    """Whether this machine lets us have a mount namespace; tried in a process of its own."""
+    if sys.platform != "linux":
+        return False
+    probe = [sys.executable, "-m", "dsenv.agent", "replay", "--probe"]
+    return subprocess.run(probe, check=False, stdin=subprocess.DEVNULL, capture_output=True).returncode == 0
+
+
+def _can_cover(root: str) -> bool:
+    """The root folder itself cannot be covered by a project."""
+    return PurePosixPath(root).is_absolute() and PurePosixPath(root) != PurePosixPath("/")
+
+
+def _first_seen(items: list[schema.Input]) -> list[schema.Input]:
+    """One entry a path, as it was when it was read first: that is what the failure depends on."""
+    first: dict[str, schema.Input] = {}
+    for item in items:
+        known = first.get(item.get("path", ""))
+        if known is None or (known.get("missing") and not item.get("missing")):
+            first[item.get("path", "")] = item
+    return [item for path, item in first.items() if path.startswith("/") and ".." not in path.split("/")]
+
+
+def _input(item: schema.Input, root: str, code: CodeChoice) -> InputPlan:
+    path = item["path"]
+    below = is_below(path, root)
+    if item.get("missing"):
+        # What a fix adds to the working tree must be seen by it.
+        return InputPlan(path, "here" if below and code == "working-tree" else "hide")
+    if below and code == "working-tree" and PurePosixPath(path).suffix in SETTINGS:
+        return InputPlan(path, "here")
+    if item.get("blob"):
+        return InputPlan(path, "put", item["blob"], item.get("mode", 0o600), item.get("mtime_ns"))
+    return InputPlan(path, "here" if _same_here(item) else "lost")
+
+
+def _same_here(item: schema.Input) -> bool:
+    """Whether this machine has the very content that was read there."""
+    file = Path(item["path"])
+    try:
+        if "sha256" not in item or not file.is_file() or file.stat().st_size != item.get("size"):
+            return False
+        with file.open("rb") as stream:
+            return hashlib.file_digest(stream, "sha256").hexdigest() == item["sha256"]
+    except OSError:
+        return False
+
+
+def is_below(path: str, folder: str) -> bool:
+    """Whether `path` is `folder` or lies in it, by name."""
+    return path == folder or path.startswith(folder.rstrip("/") + "/")
+
+
+def _variables(data: schema.Record) -> tuple[dict[str, str], list[str]]:
+    """The recorded variables, and the names of those whose value was hidden."""
+    env = dict(data.get("env", {}))
+    hidden = sorted({r["name"] for r in data.get("redactions", []) if r["where"] == "env" and r["name"] in env})
+    for name in hidden:
+        if not env[name] or env[name].startswith(("<redacted", "[redacted")):
+            env[name] = f"dsenv-placeholder-{name.lower()}"
+    if "hash_seed" in data:
+        env["PYTHONHASHSEED"] = data["hash_seed"]
+    return env, hidden
+
+
+def _accounts(
+    record: Record, choice: Choice, code: CodeChoice, inputs: tuple[InputPlan, ...]
+) -> tuple[list[Item], list[Item]]:
+    """What is brought back and what is not, as far as it can be said beforehand."""
+    data = record.data
+    restored = [Item("argv", " ".join(data.get("command", []))[:200], "as recorded")]
+    lost: list[Item] = []
+    (restored if choice.how != "machine" else lost).append(Item("environment", choice.how, choice.note))
+    _account_for_code(data, code, restored, lost)
+    for item in inputs:
+        note, where = _INPUT_NOTES[item.action]
+        (restored if where else lost).append(Item("input", item.path, note))
+    restored.append(Item("env", f"{len(data.get('env', {}))} variables", "as recorded"))
+    if "hash_seed" in data:
+        restored.append(Item("hash-seed", data["hash_seed"], "PYTHONHASHSEED"))
+    stdin = data.get("stdin", {})
+    if stdin.get("blob"):
+        note = f"{stdin.get('size', 0)} bytes" + (", the beginning only" if stdin.get("truncated") else "")
+        (lost if stdin.get("truncated") else restored).append(Item("stdin", stdin.get("kind", ""), note))
+    elif stdin.get("kind") == "terminal":
+        lost.append(Item("stdin", "terminal", "what was typed is not recorded; it is empty here"))
+    lost += [Item("record", "", trouble) for trouble in data.get("trouble", [])]
+    return restored, lost
+
+
+_INPUT_NOTES: dict[str, tuple[str, bool]] = {
+    "put": ("the recorded content, at its recorded path", True),
+    "hide": ("was not there, and is not there now", True),
+    "here": ("this machine's file", True),
+    "lost": ("its content was not kept, and this machine has another or none", False),
+}
+
+
+def _account_for_code(data: schema.Record, code: CodeChoice, restored: list[Item], lost: list[Item]) -> None:
+    recorded = data.get("code")
+    if code == "working-tree":
+        restored.append(Item("code", os.fspath(Path.cwd()), "the working tree as it is now"))
+    elif recorded and recorded["tree"]:
+        vcs: dict[str, Any] = recorded["vcs"] or {}
+        state = f", commit {str(vcs.get('commit'))[:10]}" if vcs.get("commit") else ""
+        dirty = " with its uncommitted changes" if vcs.get("dirty") else ""
+        restored.append(Item("code", recorded["root"], f"{recorded['files']} files as they ran{state}{dirty}"))
+    if recorded and code == "recorded":
+        lost += [
+            Item("code", skip.get("path", ""), f"not in the record: {skip.get('reason', '')}")
+            for skip in recorded["skipped"]
+            if skip.get("reason") != "ignored"
+        ]
