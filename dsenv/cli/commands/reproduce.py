@@ -81,7 +81,7 @@ def _reproduce(
 
 
 def _plan_lines(plan: Plan) -> Iterator[str]:
-    from dsenv.cli import wording
+    from dsenv import wording
 
     yield f"would run   {wording.printable(wording.command(*plan.argv))}"
     yield f"in          {wording.printable(plan.cwd)}  ({plan.isolation})"
@@ -90,7 +90,7 @@ def _plan_lines(plan: Plan) -> Iterator[str]:
 
 
 def _result_lines(result: Reproduction) -> Iterator[str]:
-    from dsenv.cli import wording
+    from dsenv import wording
 
     yield f"verdict     {result.verdict}: {_MEANING[result.verdict]}"
     if result.reason:
@@ -111,7 +111,7 @@ def _result_lines(result: Reproduction) -> Iterator[str]:
 def _failure(signature: object) -> str:
     from typing import Any
 
-    from dsenv.cli import wording
+    from dsenv import wording
 
     value = cast("dict[str, Any] | None", signature)
     where = wording.place(value)
@@ -119,7 +119,7 @@ def _failure(signature: object) -> str:
 
 
 def _items(title: str, items: tuple[Item, ...]) -> Iterator[str]:
-    from dsenv.cli import wording
+    from dsenv import wording
 
     if items:
         yield title

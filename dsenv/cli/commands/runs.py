@@ -23,7 +23,8 @@ def runs(
 
     Example: dsenv runs --failed --store s3://acme-runs/churn
     """
-    from dsenv.cli import diagnostics, wording
+    from dsenv import wording
+    from dsenv.cli import diagnostics
     from dsenv.workflows.runs import runs as list_runs
 
     result = list_runs(store, failed=failed, project=project, limit=limit)
@@ -42,7 +43,7 @@ def runs(
 
 
 def _row(run: RunSummary) -> tuple[str, ...]:
-    from dsenv.cli import wording
+    from dsenv import wording
 
     command = wording.shorten(wording.command(*run.command), 40)
     return (run.id, run.status, wording.ago(run.started), command, wording.shorten(wording.reason(run), 60))

@@ -34,7 +34,7 @@ def show(
 
 
 def _lines(result: RunDetails, all_frames: bool) -> Iterator[str]:
-    from dsenv.cli import wording
+    from dsenv import wording
 
     record = result.record
     yield f"run        {record['id']}  ({result.status}, {record.get('kind', 'production')})"
@@ -61,7 +61,7 @@ def _lines(result: RunDetails, all_frames: bool) -> Iterator[str]:
 
 
 def _code(record: schema.Record) -> Iterator[str]:
-    from dsenv.cli import wording
+    from dsenv import wording
 
     code = record.get("code")
     if code:
@@ -82,7 +82,7 @@ def _code(record: schema.Record) -> Iterator[str]:
 
 
 def _traceback(failure: schema.Failure, all_frames: bool) -> Iterator[str]:
-    from dsenv.cli import wording
+    from dsenv import wording
 
     for number, error in enumerate(reversed(failure.get("exceptions", []))):
         if number:
@@ -95,7 +95,7 @@ def _traceback(failure: schema.Failure, all_frames: bool) -> Iterator[str]:
 
 
 def _frame(frame: schema.FrameDetail, all_frames: bool) -> Iterator[str]:
-    from dsenv.cli import wording
+    from dsenv import wording
 
     first = frame.get("first_line", frame["line"])
     for number, line in enumerate(frame.get("source", []), first):
@@ -114,7 +114,7 @@ def describe(local: schema.Local) -> str:
 
 
 def _inputs(result: RunDetails) -> Iterator[str]:
-    from dsenv.cli import wording
+    from dsenv import wording
 
     if not result.inputs:
         return
@@ -132,7 +132,7 @@ def _inputs(result: RunDetails) -> Iterator[str]:
 
 
 def _output_tail(result: RunDetails) -> Iterator[str]:
-    from dsenv.cli import wording
+    from dsenv import wording
 
     data = b"".join(chunk.data for chunk in result.output)
     if data:

@@ -1,0 +1,144 @@
+"""The application: owns the state, hands work to the bridge, and lets the screen render."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from textual.app import App
+from textual.binding import BindingType
+
+from dsenv.errors import DsenvError
+from dsenv.events import Cancel, Emit, ignore
+from dsenv.tui import model
+from dsenv.tui.bridge import Bridge, Job, Told
+from dsenv.tui.screens.run import RunScreen
+from dsenv.tui.screens.runs import RunsScreen
+from dsenv.workflows import edit, reproduce
+from dsenv.workflows import show as show_workflow
+from dsenv.workflows.reproduce.model import CodeChoice
+from dsenv.workflows.runs import runs as list_runs
+
+_LISTED = 10_000
+
+
+class DsenvApp(App[int]):
+    """Failed runs, and one of them in depth. `first` is a run to open at once."""
+
+    CSS_PATH = "dsenv.tcss"
+    TITLE = "dsenv"
+    ENABLE_COMMAND_PALETTE = False
+    BINDINGS: ClassVar[list[BindingType]] = [("ctrl+q", "leave", "Quit")]
+
+    def __init__(self, first: str | None, store: str | None) -> None:
+        super().__init__()
+        self.state = model.State()
+        self._first = first
+        self._store = store
+        self._bridge = Bridge(self)
+
+    def on_mount(self) -> None:
+        """Show the list, and the run that was asked for on top of it."""
+        self.push_screen(RunsScreen())
+        if self._first:
+            self.open_run(self._first)
+        else:
+            self.list_runs()
+
+    def on_unmount(self) -> None:
+        """Nothing that was started here goes on without a reader."""
+        self._bridge.close()
+
+    def on_told(self, message: Told) -> None:
+        """Fold a message into the state and render it."""
+        self.update(message.told)
+        match message.told:
+            case model.RunOpened() if not isinstance(self.screen, RunScreen):
+                self.push_screen(RunScreen())
+            case model.WorkEnded(problem=model.Problem()) if self._first and self.state.details is None:
+                # The run on the command line could not be read: its error is shown above the list.
+                self._first = None
+                self.list_runs(keep_problem=True)
+
+    def update(self, told: model.Message) -> None:
+        """The one place where the state changes."""
+        self.state = model.apply(self.state, told)
+        screen = self.screen
+        if isinstance(screen, (RunsScreen, RunScreen)):
+            screen.render_state(self.state)
+
+    # What screens ask for.
+
+    def list_runs(self, *, keep_problem: bool = False) -> None:
+        """Read the list of failed runs."""
+        problem = self.state.problem if keep_problem else None
+        self._bridge.start(
+            lambda emit, cancel: model.RunsListed(runs_workflow.runs(self._store, failed=True, limit=_LISTED))
+        )
+        if problem:
+            self.update(model.WorkEnded(problem))
+
+    def open_run(self, run: str) -> None:
+        """Read one run and show it."""
+        self._work("load", run, lambda emit, cancel: model.RunOpened(show_workflow.show(run, self._store)))
+
+    def reproduce(self, code: CodeChoice) -> None:
+        """Reproduce the run that is open, or run the working tree on its inputs."""
+        run = self._open_run_id()
+
+        def job(emit: Emit, cancel: Cancel) -> model.Message:
+            record = reproduce.open_record(run, self._store)
+            return model.Reproduced(reproduce.reproduce(record, reproduce.Options(code=code), emit=emit, cancel=cancel))
+
+        self._work("reproduce" if code == "recorded" else "working-tree", run, job)
+
+    def cancel_work(self) -> None:
+        """Ask the work in progress to stop."""
+        if self.state.work:
+            self._bridge.cancel()
+            self.update(model.CancelAsked())
+
+    def stop_in_frame(self) -> None:
+        """Stop in the failing frame with pdb on the real terminal; the verdict comes back here."""
+        if self._bridge.busy:
+            return
+        try:
+            record = reproduce.open_record(self._open_run_id(), self._store)
+            with self.suspend():
+                options = reproduce.Options(debug=True)
+                result = reproduce.reproduce(record, options, emit=ignore, cancel=Cancel())
+            self.update(model.Reproduced(result))
+        except DsenvError as error:
+            self.update(model.WorkEnded(model.Problem(error.message, error.hint or "")))
+
+    def edit(self) -> None:
+        """Open the selected line in the editor, in the code that is here."""
+        details, row = self.state.details, self.state.selected
+        if details is None or row is None or row.frame is None:
+            return
+        try:
+            code = details.record.get("code")
+            root = code["root"] if code else details.record.get("cwd", "/")
+            file = edit.local_file(row.frame["file"], root)
+            with self.suspend():
+                edit.edit(file, row.frame["line"])
+        except DsenvError as error:
+            self.update(model.WorkEnded(model.Problem(error.message, error.hint or "")))
+
+    def action_leave(self) -> None:
+        """Quit with the exit code that `reproduce` would have had."""
+        last = self.state.reproductions[-1] if self.state.reproductions else None
+        self.exit(0 if last is None or last.verdict == "same-failure" else 1)
+
+    def _open_run_id(self) -> str:
+        return self.state.details.record["id"] if self.state.details else ""
+
+    def _work(self, kind: model.WorkKind, run: str, job: Job) -> None:
+        if self._bridge.busy:
+            return
+        self.update(model.WorkStarted(kind, run))
+        self._bridge.start(job)
+
+
+def run(*, run: str | None, store: str | None) -> int:
+    """Open the TUI; returns the exit code."""
+    return DsenvApp(run, store).run() or 0

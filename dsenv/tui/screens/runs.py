@@ -1,0 +1,123 @@
+"""The failed runs, with a filter."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar, cast
+
+from rich.text import Text
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.screen import Screen
+from textual.widgets import DataTable, Footer, Input, Static
+
+from dsenv.tui import model
+from dsenv.wording import ago, command, printable, reason, shorten
+
+if TYPE_CHECKING:
+    from dsenv.runs.index import RunSummary
+    from dsenv.tui.app import DsenvApp
+
+
+class RunsScreen(Screen[None]):
+    """Failed runs, newest first; typing filters them."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("slash", "filter", "Filter"),
+        Binding("enter", "open", "Open", show=True),
+        Binding("f5", "refresh", "Refresh"),
+        Binding("escape", "back", "Clear filter", show=False),
+        Binding("down", "to_table", show=False),
+        Binding("q", "app.leave", "Quit"),
+    ]
+
+    def compose(self) -> ComposeResult:
+        yield Static("", id="heading")
+        yield Input(placeholder="type / to filter by any word: id, command, error, project", id="filter", compact=True)
+        yield DataTable[Text](id="runs", cursor_type="row", zebra_stripes=False)
+        yield Static("", id="problem")
+        yield Footer()
+
+    def on_mount(self) -> None:
+        table = self._table
+        for label, width in (("status", 9), ("when", 11), ("why", self._why_width()), ("command", None)):
+            table.add_column(label, width=width, key=label)
+        table.focus()
+        self._shown: tuple[RunSummary, ...] | None = None
+        self.render_state(self._owner.state)
+
+    @property
+    def _owner(self) -> DsenvApp:
+        return cast("DsenvApp", self.app)
+
+    @property
+    def _table(self) -> DataTable[Text]:
+        return cast("DataTable[Text]", self.query_one("#runs", DataTable))
+
+    def _why_width(self) -> int:
+        return max(24, self.app.size.width // 2 - 4)
+
+    def render_state(self, state: model.State) -> None:
+        """Show the list of a state; the rows are rebuilt only when they changed."""
+        shown = state.shown
+        self.query_one("#heading", Static).update(_heading(state, len(shown)))
+        problem = self.query_one("#problem", Static)
+        problem.display = state.problem is not None
+        if state.problem:
+            problem.update(Text(_problem_text(state.problem)))
+        if shown == self._shown:
+            return
+        self._shown = shown
+        table = self._table
+        table.clear()
+        for run in shown:
+            table.add_row(*_cells(run, self._why_width()), key=run.id)
+
+    def on_data_table_row_selected(self, event: DataTable.RowSelected) -> None:
+        if event.row_key.value:
+            self._owner.open_run(event.row_key.value)
+
+    def on_input_changed(self, event: Input.Changed) -> None:
+        self._owner.update(model.Filtered(event.value))
+
+    def on_input_submitted(self) -> None:
+        self._table.focus()
+
+    def action_filter(self) -> None:
+        self.query_one("#filter", Input).focus()
+
+    def action_to_table(self) -> None:
+        self._table.focus()
+
+    def action_open(self) -> None:
+        self._table.action_select_cursor()
+
+    def action_refresh(self) -> None:
+        self._owner.list_runs()
+
+    def action_back(self) -> None:
+        self.query_one("#filter", Input).value = ""
+        self._table.focus()
+
+
+def _heading(state: model.State, shown: int) -> Text:
+    if not state.loaded:
+        text = f"{model.WORK_TITLES['load']} …" if state.work else "reading the store …"
+        return Text(text, style="dim")
+    if not state.runs:
+        return Text(f"no failed runs in {state.store}", style="bold")
+    count = f"{shown} of {len(state.runs)}" if state.filter else f"{len(state.runs)}{'+' if state.more else ''}"
+    return Text.assemble((f"{count} failed runs", "bold"), (f"  {state.store}", "dim"))
+
+
+def _problem_text(problem: model.Problem) -> str:
+    return printable(problem.message + (f"\nnext: {problem.hint}" if problem.hint else ""))
+
+
+def _cells(run: RunSummary, width: int) -> tuple[Text, ...]:
+    style = {"failed": "red", "lost": "yellow"}.get(run.status, "")
+    return (
+        Text(run.status, style=style),
+        Text(ago(run.started), style="dim"),
+        Text(shorten(reason(run), width)),
+        Text(shorten(command(*run.command), 60), style="dim"),
+    )

@@ -1,0 +1,1 @@
+"""Parts of screens. Each renders the values it is given and knows nothing of workflows."""
