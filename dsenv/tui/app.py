@@ -71,9 +71,7 @@ class DsenvApp(App[int]):
     def list_runs(self, *, keep_problem: bool = False) -> None:
         """Read the list of failed runs."""
         problem = self.state.problem if keep_problem else None
-        self._bridge.start(
-            lambda emit, cancel: model.RunsListed(runs_workflow.runs(self._store, failed=True, limit=_LISTED))
-        )
+        self._bridge.start(lambda emit, cancel: model.RunsListed(list_runs(self._store, failed=True, limit=_LISTED)))
         if problem:
             self.update(model.WorkEnded(problem))
 

@@ -16,10 +16,8 @@ class LocalsTable(DataTable[Text]):
         super().__init__(id=id, cursor_type="row", show_row_labels=False)
         self._content: object = None
 
-    def show(
-        self, frame: schema.FrameDetail | None, here: schema.FrameDetail | None, result: Reproduction | None
-    ) -> None:
-        """Show a frame; `here` is its twin in the reproduction `result`."""
+    def show(self, frame: schema.FrameDetail | None, here: schema.FrameDetail | None) -> None:
+        """Show a frame; `here` is its twin in the reproduction."""
         if self._content == (frame, here):
             return
         self._content = (frame, here)
