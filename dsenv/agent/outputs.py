@@ -1,0 +1,51 @@
+"""What a job left in its tree that was not pushed there: the list of it, and the contents that are asked for."""
+
+from __future__ import annotations
+
+import os
+from typing import Any, Iterator, List
+
+from dsenv.agent import records, tree
+from dsenv.agent.apply import Tree
+
+_BLOCK = 1 << 20
+_SKIPPED = {".git", "__pycache__", ".venv", "node_modules", ".ipynb_checkpoints", ".mypy_cache", ".pytest_cache"}
+
+
+def listing(pushed: Tree) -> List[List[Any]]:
+    """Rows of path, kind, size, mtime in ns, mode, whether it was pushed: all files and links that differ from it."""
+    same = set(pushed.entries) - set(pushed.changed())
+    kept = tree.scan(pushed.root, lambda path, is_folder: not (is_folder and path.rpartition("/")[2] in _SKIPPED))
+    return [
+        [item.path, item.kind, item.stat.size, item.stat.mtime_ns, item.mode, item.path in pushed.entries]
+        for item in kept.found
+        if item.kind != tree.FOLDER and item.path not in same
+    ]
+
+
+def contents(root: str, paths: List[str], missing: List[str]) -> Iterator[bytes]:
+    """The records of `paths`, in pieces; what is not there (any more) is added to `missing`."""
+    for path in paths:
+        full = os.path.join(root, *tree.check_path(path).split("/"))
+        if os.path.islink(full):
+            target = os.fsencode(os.readlink(full))
+            yield records.pack(records.Header(tree.LINK, path, 0, 0, len(target))) + target
+            continue
+        try:
+            source = open(full, "rb")
+        except OSError:
+            missing.append(path)
+            continue
+        with source:
+            yield from _file(source.fileno(), path)
+
+
+def _file(descriptor: int, path: str) -> Iterator[bytes]:
+    """Exactly as many bytes as the header says, whatever happens to the file meanwhile."""
+    status = os.fstat(descriptor)
+    yield records.pack(records.Header(tree.FILE, path, status.st_mode & 0o777, status.st_mtime_ns, status.st_size))
+    remaining = status.st_size
+    while remaining:
+        data = os.read(descriptor, min(_BLOCK, remaining)) or b"\0" * min(_BLOCK, remaining)
+        remaining -= len(data)
+        yield data

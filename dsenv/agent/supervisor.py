@@ -1,0 +1,498 @@
+"""The process that owns one job: it starts the command, keeps its output, and serves whoever wants to follow.
+
+It outlives the connection that asked for the job. Output goes to a log of records; followers are sent the log
+from any offset through a socket in the job's folder, and may send standard input, signals and window sizes.
+"""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import json
+import os
+import select
+import signal
+import socket
+import struct
+import subprocess
+import sys
+import termios
+import time
+from typing import Any, Callable, Dict, List, Optional
+
+from dsenv.agent import protocol
+from dsenv.agent.jobs import Job, exit_record
+from dsenv.agent.process import Process
+
+_BLOCK = 1 << 16
+_RESERVE = 1 << 16
+_LINGER = 0.5  # seconds that output may still come from others after the command itself has ended
+_GRACE = 1.0  # seconds that a follower is given to take the end of the log
+_CONNECT_SECONDS = 10.0
+
+
+def start(job: Job, spec: Dict[str, Any], environ: Dict[str, str]) -> None:
+    """Start a job's supervisor and return when it can be followed. Raises OSError when it could not start.
+
+    `spec`: argv (list), root (working folder), tty (bool), rows, columns, stdin (bool: forwarded, else empty).
+    """
+    reader, writer = os.pipe()
+    if os.fork() == 0:
+        _become(job, spec, environ, reader, writer)
+    os.close(writer)
+    with os.fdopen(reader, "rb") as ready:
+        answer = ready.read()
+    os.wait()
+    if answer != b"ok":
+        raise OSError(errno.EIO, answer.decode("utf-8", "replace") or "the job's supervisor died at its start")
+
+
+def _become(job: Job, spec: Dict[str, Any], environ: Dict[str, str], reader: int, writer: int) -> None:
+    """In the forked child: leave the session, close what was inherited, supervise, never return."""
+    status = 1
+    try:
+        os.setsid()
+        if os.fork():
+            os._exit(0)
+        null = os.open(os.devnull, os.O_RDWR)
+        for number in (0, 1, 2):
+            os.dup2(null, number)
+        os.dup2(writer, 3)
+        os.closerange(4, _highest_descriptor())
+        os.set_inheritable(3, False)
+        for number in (signal.SIGHUP, signal.SIGINT, signal.SIGTERM, signal.SIGPIPE):
+            signal.signal(number, signal.SIG_IGN)
+        Supervisor(job, spec, environ).run(3)
+        status = 0
+    except OSError as error:
+        _tell(3, str(error).encode())
+    finally:
+        os._exit(status)
+
+
+def _tell(descriptor: int, message: bytes) -> None:
+    try:
+        os.write(descriptor, message)
+    except OSError:
+        pass  # nobody waits any more
+
+
+def _highest_descriptor() -> int:
+    try:
+        return max(int(name) for name in os.listdir("/proc/self/fd")) + 1
+    except (OSError, ValueError):
+        return min(os.sysconf("SC_OPEN_MAX"), 1 << 16)
+
+
+class Log:
+    """The job's output on disk. A full disk must not end the job: what does not fit is counted, not kept."""
+
+    def __init__(self, job: Job) -> None:
+        self._path = job.log
+        self._reserve = os.path.join(job.folder, "reserve")
+        self._file = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o600)
+        self.size = 0
+        self.dropped = 0
+        with open(self._reserve, "wb") as out:
+            out.write(b"\0" * _RESERVE)
+
+    def append(self, record: bytes) -> bool:
+        """Add one record whole, or nothing of it."""
+        view = memoryview(record)
+        try:
+            while view:
+                view = view[os.write(self._file, view) :]
+        except OSError:
+            os.ftruncate(self._file, self.size)
+            return False
+        self.size += len(record)
+        return True
+
+    def output(self, stream: int, data: bytes) -> None:
+        if not self.append(protocol.RECORD.pack(stream, len(data)) + data):
+            self.dropped += len(data)
+
+    def close(self, record: bytes) -> None:
+        """Add what was dropped, as a line on stderr, and the exit record, for which space was kept."""
+        os.unlink(self._reserve)
+        if self.dropped:
+            self.output(protocol.STDERR, b"dsenv: the disk was full: %d bytes of output are lost\n" % self.dropped)
+        self.append(record)
+
+    def read(self, offset: int) -> bytes:
+        return os.pread(self._file, min(_BLOCK, max(0, self.size - offset)), offset)
+
+
+class Follower:
+    """One connection to the job's socket."""
+
+    def __init__(self, connection: socket.socket) -> None:
+        self.connection = connection
+        self.offset = -1  # unknown until its first request
+        self.outgoing = bytearray()
+        self.decoder = protocol.Decoder()
+
+
+class Supervisor:
+    """One job's event loop."""
+
+    def __init__(self, job: Job, spec: Dict[str, Any], environ: Dict[str, str]) -> None:
+        self._job, self._spec, self._environ = job, spec, environ
+        self._poll = select.poll()
+        self._handlers: Dict[int, Callable[[int], None]] = {}
+        self._followers: Dict[int, Follower] = {}
+        self._sources: Dict[int, int] = {}
+        self._stdin: Optional[int] = None
+        self._stdin_data = bytearray()
+        self._stdin_ends = False
+        self._stdin_owner: Optional[Follower] = None
+        self._terminal: Optional[int] = None
+        self._process: Optional["subprocess.Popen[bytes]"] = None
+        self._ended_at: Optional[float] = None
+        self._finished = False
+        self._log = Log(job)
+
+    def run(self, ready: int) -> None:
+        """Supervise until the job has ended and its followers know."""
+        listener = self._listen()
+        self._write_json("supervisor.json", dict(Process.of(os.getpid()).to_json()))
+        wake, wake_write = os.pipe()
+        for descriptor in (wake, wake_write):
+            os.set_blocking(descriptor, False)
+        signal.set_wakeup_fd(wake_write)
+        signal.signal(signal.SIGCHLD, lambda *_: None)
+        self._watch(wake, select.POLLIN, lambda _: self._child_changed(wake))
+        self._watch(listener.fileno(), select.POLLIN, lambda _: self._accept(listener))
+        self._spawn()
+        _tell(ready, b"ok")
+        os.close(ready)
+        while not self._over():
+            for descriptor, event in self._poll.poll(self._timeout()):
+                handler = self._handlers.get(descriptor)
+                if handler:
+                    handler(event)
+            self._end_if_quiet()
+        os.unlink(os.path.join(self._job.folder, "socket"))
+
+    def _listen(self) -> socket.socket:
+        """A socket by a relative name: the path of the job's folder may be longer than a socket's name can be."""
+        os.chdir(self._job.folder)
+        listener = socket.socket(socket.AF_UNIX)
+        mask = os.umask(0o177)
+        listener.bind("socket")
+        os.umask(mask)
+        listener.listen(16)
+        listener.setblocking(False)
+        return listener
+
+    def _write_json(self, name: str, value: Dict[str, Any]) -> None:
+        temporary = os.path.join(self._job.folder, name + "~")
+        with open(temporary, "w") as out:
+            json.dump(value, out)
+        os.replace(temporary, os.path.join(self._job.folder, name))
+
+    # --- the command
+
+    def _spawn(self) -> None:
+        terminal = self._spec.get("tty")
+        close: List[int] = []
+        if terminal:
+            master, slave = os.openpty()
+            self._terminal = master
+            self._resize(self._spec)
+            streams = (slave, slave, slave)
+            close.append(slave)
+            self._stdin = master
+        else:
+            stdin, stdout, stderr = self._pipes(close)
+            streams = (stdin, stdout, stderr)
+        try:
+            self._process = subprocess.Popen(
+                self._spec["argv"],
+                stdin=streams[0],
+                stdout=streams[1],
+                stderr=streams[2],
+                cwd=self._spec["root"],
+                env=self._environ,
+                start_new_session=True,
+                restore_signals=True,
+                preexec_fn=_prepare_terminal if terminal else _prepare,
+            )
+        except OSError as error:
+            self._cannot_start(error)
+        finally:
+            for descriptor in close:
+                os.close(descriptor)
+        if self._terminal is not None:
+            os.set_blocking(self._terminal, False)
+            self._add_source(self._terminal, protocol.STDOUT)
+
+    def _pipes(self, close: List[int]) -> "tuple[int, int, int]":
+        out_read, out_write = os.pipe()
+        err_read, err_write = os.pipe()
+        if self._spec.get("stdin"):
+            stdin, self._stdin = os.pipe()
+            os.set_blocking(self._stdin, False)
+        else:
+            stdin = os.open(os.devnull, os.O_RDONLY)
+        close += [stdin, out_write, err_write]
+        self._add_source(out_read, protocol.STDOUT)
+        self._add_source(err_read, protocol.STDERR)
+        return stdin, out_write, err_write
+
+    def _cannot_start(self, error: OSError) -> None:
+        code = 126 if isinstance(error, PermissionError) or error.errno == errno.ENOEXEC else 127
+        text = "dsenv: {}: {}\n".format(error.filename or self._spec["argv"][0], error.strerror)
+        self._log.output(protocol.STDERR, text.encode("utf-8", "surrogateescape"))
+        self._finish(code, None)
+
+    def _add_source(self, descriptor: int, stream: int) -> None:
+        self._sources[descriptor] = stream
+        self._watch(descriptor, select.POLLIN, lambda event: self._take(descriptor, event))
+
+    def _take(self, descriptor: int, event: int) -> None:
+        if event & select.POLLOUT:
+            self._feed()
+        if not event & (select.POLLIN | select.POLLHUP | select.POLLERR):
+            return
+        try:
+            data = os.read(descriptor, _BLOCK)
+        except BlockingIOError:
+            return
+        except OSError:
+            data = b""  # EIO: the last process left the terminal
+        if data:
+            self._log.output(self._sources[descriptor], data)
+            self._send_all()
+            return
+        self._unwatch(descriptor)
+        del self._sources[descriptor]
+        if descriptor == self._terminal:
+            self._stdin = self._terminal = None
+        os.close(descriptor)
+
+    def _child_changed(self, wake: int) -> None:
+        try:
+            os.read(wake, _BLOCK)
+        except BlockingIOError:
+            return
+        if self._process is not None and self._ended_at is None and self._process.poll() is not None:
+            self._ended_at = time.monotonic()
+
+    def _end_if_quiet(self) -> None:
+        if self._ended_at is None or self._finished or self._process is None:
+            return
+        if self._sources and time.monotonic() - self._ended_at < _LINGER:
+            return
+        code = self._process.returncode
+        self._finish(code if code >= 0 else None, -code if code < 0 else None)
+
+    def _finish(self, code: Optional[int], number: Optional[int]) -> None:
+        self._finished = True
+        self._ended_at = self._ended_at or time.monotonic()
+        record = exit_record(code, number)
+        self._log.close(record)
+        try:
+            self._write_json("exit.json", json.loads(record[protocol.RECORD.size :]))
+        except OSError:
+            pass  # the disk is full; the log's last record says the same
+        self._send_all()
+
+    def _over(self) -> bool:
+        if not self._finished:
+            return False
+        late = self._ended_at is not None and time.monotonic() - self._ended_at > 30 * _GRACE
+        return late or not self._followers
+
+    def _timeout(self) -> Optional[int]:
+        return None if self._ended_at is None else 100
+
+    # --- standard input
+
+    def _feed(self) -> None:
+        """Give the command what input it takes, and tell the sender how much that was."""
+        taken = 0
+        while self._stdin is not None and self._stdin_data:
+            try:
+                count = os.write(self._stdin, self._stdin_data[:_BLOCK])
+            except BlockingIOError:
+                break
+            except OSError:
+                taken += len(self._stdin_data)
+                self._close_stdin()
+                break
+            del self._stdin_data[:count]
+            taken += count
+        if taken and self._stdin_owner is not None:
+            self._queue(self._stdin_owner, protocol.encode(protocol.ACK, protocol.COUNT.pack(taken)))
+        if self._stdin is None:
+            return
+        if not self._stdin_data and self._stdin_ends:
+            self._end_stdin()
+        elif self._stdin == self._terminal:
+            self._poll.modify(self._stdin, select.POLLIN | (select.POLLOUT if self._stdin_data else 0))
+        elif self._stdin_data:
+            self._watch(self._stdin, select.POLLOUT, lambda _: self._feed())
+        else:
+            self._unwatch(self._stdin)
+
+    def _end_stdin(self) -> None:
+        if self._stdin == self._terminal and self._terminal is not None:
+            self._stdin_ends = False
+            self._stdin_data += termios.tcgetattr(self._terminal)[6][termios.VEOF]
+            self._feed()
+        else:
+            self._close_stdin()
+
+    def _close_stdin(self) -> None:
+        if self._stdin is not None and self._stdin != self._terminal:
+            self._unwatch(self._stdin)
+            os.close(self._stdin)
+        self._stdin = None
+        self._stdin_data.clear()
+
+    # --- followers
+
+    def _accept(self, listener: socket.socket) -> None:
+        try:
+            connection, _ = listener.accept()
+        except OSError:
+            return
+        connection.setblocking(False)
+        follower = Follower(connection)
+        self._followers[connection.fileno()] = follower
+        self._watch(connection.fileno(), select.POLLIN, lambda event: self._serve(follower, event))
+
+    def _serve(self, follower: Follower, event: int) -> None:
+        if event & (select.POLLIN | select.POLLHUP | select.POLLERR):
+            try:
+                data = follower.connection.recv(_BLOCK)
+            except BlockingIOError:
+                return
+            except OSError:
+                data = b""
+            if not data:
+                self._drop(follower)
+                return
+            try:
+                for kind, payload in follower.decoder.feed(data):
+                    self._command(follower, kind, payload)
+            except (protocol.ProtocolError, KeyError, TypeError, ValueError):
+                self._drop(follower)
+                return
+        self._send(follower)
+
+    def _command(self, follower: Follower, kind: bytes, payload: bytes) -> None:
+        if kind == protocol.REQUEST:
+            follower.offset = int(protocol.decode_json(payload)["offset"])
+        elif kind == protocol.STDIN:
+            self._stdin_owner = follower
+            self._stdin_data += payload
+            self._feed()
+            if self._stdin is None:  # nobody reads it: the sender must not wait
+                self._queue(follower, protocol.encode(protocol.ACK, protocol.COUNT.pack(len(payload))))
+        elif kind == protocol.STDIN_END:
+            self._stdin_ends = True
+            self._feed()
+        elif kind == protocol.WINDOW:
+            self._resize(protocol.decode_json(payload))
+        elif kind == protocol.SIGNAL:
+            self._signal(str(protocol.decode_json(payload)["name"]))
+
+    def _signal(self, name: str) -> None:
+        number = getattr(signal, "SIG" + name, None)
+        if isinstance(number, signal.Signals) and self._process is not None and not self._finished:
+            try:
+                os.killpg(self._process.pid, number)
+            except ProcessLookupError:
+                pass  # it ended just now
+
+    def _resize(self, size: Dict[str, Any]) -> None:
+        if self._terminal is not None:
+            rows, columns = int(size.get("rows") or 24), int(size.get("columns") or 80)
+            fcntl.ioctl(self._terminal, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
+
+    def _queue(self, follower: Follower, frame: bytes) -> None:
+        follower.outgoing += frame
+        self._send(follower)
+
+    def _send_all(self) -> None:
+        for follower in list(self._followers.values()):
+            self._send(follower)
+
+    def _send(self, follower: Follower) -> None:
+        """Send what the follower lacks, as far as it takes it."""
+        descriptor = follower.connection.fileno()
+        if descriptor < 0:
+            return
+        while True:
+            if not follower.outgoing and 0 <= follower.offset < self._log.size:
+                block = self._log.read(follower.offset)
+                follower.offset += len(block)
+                follower.outgoing += protocol.encode(protocol.LOG, block)
+            if not follower.outgoing:
+                break
+            try:
+                count = follower.connection.send(follower.outgoing)
+            except BlockingIOError:
+                self._poll.modify(descriptor, select.POLLIN | select.POLLOUT)
+                return
+            except OSError:
+                self._drop(follower)
+                return
+            del follower.outgoing[:count]
+        if self._finished and follower.offset >= 0:
+            self._drop(follower)
+        else:
+            self._poll.modify(descriptor, select.POLLIN)
+
+    def _drop(self, follower: Follower) -> None:
+        descriptor = follower.connection.fileno()
+        if descriptor < 0:
+            return
+        self._unwatch(descriptor)
+        self._followers.pop(descriptor, None)
+        follower.connection.close()
+        if self._stdin_owner is follower:
+            self._stdin_owner = None
+
+    # --- polling
+
+    def _watch(self, descriptor: int, events: int, handler: Callable[[int], None]) -> None:
+        self._handlers[descriptor] = handler
+        self._poll.register(descriptor, events)
+
+    def _unwatch(self, descriptor: int) -> None:
+        if self._handlers.pop(descriptor, None):
+            self._poll.unregister(descriptor)
+
+
+def _prepare() -> None:
+    for number in (signal.SIGHUP, signal.SIGINT, signal.SIGTERM, signal.SIGCHLD):
+        signal.signal(number, signal.SIG_DFL)
+
+
+def _prepare_terminal() -> None:
+    _prepare()
+    fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+
+
+def connect(job: Job) -> Optional[socket.socket]:
+    """A connection to a running job's supervisor; None when the job is over. Changes the working folder."""
+    deadline = time.monotonic() + _CONNECT_SECONDS
+    while True:
+        try:
+            os.chdir(job.folder)
+            connection = socket.socket(socket.AF_UNIX)
+            connection.connect("socket")
+        except OSError:
+            connection.close()
+            if job.status() != "running" or time.monotonic() > deadline:
+                return None
+            time.sleep(0.02)
+        else:
+            return connection
+
+
+if sys.platform == "win32":  # the workstation is never one
+    raise ImportError("jobs are supervised on POSIX systems")
