@@ -11,6 +11,7 @@ VERBS = {
     "capture": "dsenv.agent.capture.command",
     "serve": "dsenv.agent.serve",
     "install": "dsenv.agent.install",
+    "fingerprint": "dsenv.agent.fingerprint",
     "replay": "dsenv.agent.replay.command",
 }
 

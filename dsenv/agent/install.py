@@ -2,8 +2,8 @@
 
 A request is one JSON object: `id`, `python`, `requirements` (hashed, one package a line), `uv` (the
 executable), `envs_dir`, `wheels` (folder of the packages that come from no index), `index_arguments`.
-The answer is an `environment` object. As a verb it reads the request from a file and writes JSON lines to
-stdout: `{"step": ...}` while it works, then `{"environment": ...}` or `{"error": ...}` with exit code 3.
+The answer is an `environment` object. As a verb it reads the request from a file or standard input and writes
+JSON lines to stdout: `{"step": ...}` while it works, then `{"environment": ...}`, or `{"error": ...}` and exit code 3.
 """
 
 from __future__ import annotations
@@ -99,7 +99,7 @@ def trusted(path: str) -> bool:
 
 
 def install(request: Dict[str, Any], report: Report, stop: Stop = lambda: False) -> Dict[str, Any]:
-    """Make the environment of `request`, or find it. Raises InstallFailedError, or InstallStoppedError when `stop()` says so."""
+    """Make the environment of `request`, or find it. Raises InstallFailedError, InstallStoppedError."""
     environ = os.environ
     found = present(request["id"], environ, request.get("envs_dir"))
     if found:
@@ -213,7 +213,7 @@ _DISTURBING = frozenset({
 
 
 def run_until(stop: Stop, argv: List[str], environ: Mapping[str, str]) -> "subprocess.CompletedProcess[bytes]":
-    """Run a program with its output kept; end it when `stop()` says so. Raises InstallStoppedError, InstallFailedError."""
+    """Run a program with its output kept; end it when `stop()` says so. Raises InstallFailedError too."""
     try:
         with tempfile.TemporaryFile() as errors:
             child = subprocess.Popen(
@@ -279,15 +279,17 @@ def _writable_root(choices: List[str]) -> str:
         except OSError as error:
             last = "{}: {}".format(root, error.strerror)
             continue
-        if not trusted(root):
-            last = "{}: others than you and root can write to it".format(root)
-        elif not os.access(root, os.W_OK):
-            last = "{}: is not writable".format(root)
-        else:
+        if writable(root):
             return root
+        last = "{}: is not writable, or others than you and root can write to it".format(root)
     raise InstallFailedError(
         "there is no place for environments ({})".format(last), hint="set DSENV_ENVS_DIR to a folder of yours"
     )
+
+
+def writable(root: str) -> bool:
+    """Whether environments can be made in a folder that is there, and nobody else could put some there."""
+    return trusted(root) and os.access(root, os.W_OK)
 
 
 @contextlib.contextmanager
@@ -350,10 +352,15 @@ def collect(root: str, *, keep: int, spare: str) -> List[str]:
     return removed
 
 
+def _read_json(file: str) -> Any:
+    with open(file, encoding="utf-8") as stream:
+        return json.load(stream)
+
+
 def main(arguments: List[str]) -> int:
-    """The verb: `install REQUEST.json`."""
+    """The verb: `install REQUEST.json`, or `install -` for a request on standard input."""
     if len(arguments) != 1:
-        sys.stderr.write("usage: agent install REQUEST.json\n")
+        sys.stderr.write("usage: agent install REQUEST.json|-\n")
         return 2
 
     def report(message: Dict[str, Any]) -> None:
@@ -361,8 +368,7 @@ def main(arguments: List[str]) -> int:
         sys.stdout.flush()
 
     try:
-        with open(arguments[0], encoding="utf-8") as stream:
-            request = json.load(stream)
+        request = json.load(sys.stdin) if arguments[0] == "-" else _read_json(arguments[0])
         report({"environment": install(request, report)})
     except InstallFailedError as problem:
         report({"error": {"message": problem.message, "hint": problem.hint, "detail": problem.detail}})

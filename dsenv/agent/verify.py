@@ -7,7 +7,7 @@ import csv
 import hashlib
 import os
 from concurrent.futures import ThreadPoolExecutor
-from typing import Dict, Iterator, List, NamedTuple, Set, Tuple
+from typing import Dict, Iterator, List, NamedTuple, Tuple
 
 # Written by the installer, differing between tools and paths; they say nothing about what is imported.
 _INSTALLER_FILES = frozenset({"RECORD", "INSTALLER", "REQUESTED", "direct_url.json", "uv_cache.json", "RECORD.jws"})
@@ -17,20 +17,25 @@ _CHUNK = 1 << 20
 class Checked(NamedTuple):
     """What `check` found in one site-packages folder."""
 
-    problems: List[str]  # "PATH: what is wrong", sorted
+    changed: List[str]  # "PATH: what is wrong" for files of packages, sorted
+    unlisted: List[str]  # files that belong to no package, sorted
     content: str  # SHA-256 over path and digest of each package file, the same for the same packages anywhere
     files: int
     size: int  # bytes
+
+    @property
+    def problems(self) -> List[str]:
+        """Everything that a fresh installation cannot have."""
+        return self.changed + [path + ": is in no package's RECORD" for path in self.unlisted]
 
 
 def check(site: str) -> Checked:
     """Hash every file that a RECORD in `site` lists, and look for files that none lists.
 
-    Launcher scripts are outside `site` and are left out: they hold paths. Byte code is left out too.
+    Launcher scripts are hashed as well, but are not part of `content`: they may hold paths. Byte code is left out.
     """
-    expected, problems = _expected(site)
+    expected, changed = _expected(site)
     listed = {path for path in expected if not path.startswith("..")}
-    problems += [path + ": is in no package's RECORD" for path in _present(site) if path not in listed]
     digest, size = hashlib.sha256(), 0
     # hashlib releases the GIL on large chunks, and the rest of the time is the disk's.
     with ThreadPoolExecutor(max_workers=min(8, (os.cpu_count() or 1) + 2)) as pool:
@@ -38,13 +43,14 @@ def check(site: str) -> Checked:
         for path, (actual, length, error) in zip(paths, pool.map(lambda p: _hash(os.path.join(site, p)), paths)):
             wanted = expected[path]
             if error:
-                problems.append("{}: {}".format(path, error))
+                changed.append("{}: {}".format(path, error))
             elif wanted and actual != wanted:
-                problems.append(path + ": is not what the package's RECORD says")
+                changed.append(path + ": is not what the package's RECORD says")
             size += length
             if path in listed and os.path.basename(path) not in _INSTALLER_FILES:
                 digest.update("{}\0{}\n".format(path, actual).encode("utf-8", "surrogateescape"))
-    return Checked(sorted(problems), digest.hexdigest(), len(expected), size)
+    unlisted = sorted(path for path in _present(site) if path not in listed)
+    return Checked(sorted(changed), unlisted, digest.hexdigest(), len(expected), size)
 
 
 def _expected(site: str) -> Tuple[Dict[str, str], List[str]]:
@@ -96,26 +102,3 @@ def _hash(file: str) -> Tuple[str, int, str]:
     except OSError as error:
         return "", 0, error.strerror or str(error)
     return digest.hexdigest(), size, ""
-
-
-def modified(site: str) -> Dict[str, Set[str]]:
-    """Installed files that were changed or removed since their installation, by metadata folder.
-
-    Files without a digest in RECORD and files that no RECORD lists do not count.
-    """
-    changed: Dict[str, Set[str]] = {}
-    for name in sorted(os.listdir(site)) if os.path.isdir(site) else []:
-        file = os.path.join(site, name, "RECORD")
-        if not name.endswith(".dist-info") or not os.path.isfile(file):
-            continue
-        with open(file, newline="", encoding="utf-8", errors="replace") as stream:
-            for row in csv.reader(stream):
-                if len(row) < 2 or not row[1].startswith("sha256=") or row[0].endswith(".pyc"):
-                    continue
-                # Launchers are rewritten when an environment is moved: that is no edit of a package.
-                if row[0].startswith(".."):
-                    continue
-                actual = _hash(os.path.join(site, row[0]))[0]
-                if actual != _as_hex(row[1][len("sha256=") :]):
-                    changed.setdefault(name, set()).add(row[0])
-    return changed

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from dsenv.envs import toml
-from dsenv.envs.install import index_arguments, uv_executable
+from dsenv.envs.executable import index_arguments, uv_executable
 from dsenv.envs.lock import targets
 from dsenv.errors import LockError
 from dsenv.events import Cancel
@@ -35,6 +35,7 @@ class Question:
     preferred: bytes | None = None  # the lock of before: its versions stay where they may
     upgrade: tuple[str, ...] = ()
     base: Path = Path()  # relative paths in find_links are below it
+    dependencies: bool = True  # False: exactly the requirements, consistent or not
 
 
 def solve(question: Question, cancel: Cancel) -> dict[str, Any]:
@@ -50,6 +51,7 @@ def solve(question: Question, cancel: Cancel) -> dict[str, Any]:
         arguments += ["--format", "pylock.toml", "--output-file", str(output), "--quiet", "--no-header"]
         arguments += ["--python", sys.executable, "--constraints", "constraints.txt"]
         arguments += index_arguments(question.indexes)
+        arguments += [] if question.dependencies else ["--no-deps"]
         for links in question.find_links:
             arguments += ["--find-links", links if "://" in links else str((question.base / links).resolve())]
         arguments += [word for package in question.upgrade for word in ("--upgrade-package", package)]

@@ -1,0 +1,229 @@
+"""Everything about a place that can change a result. Standard library, a few milliseconds, nothing is executed.
+
+A fingerprint is a dict of layers; a layer that could not be read is absent, never guessed:
+
+    python         version, implementation, build, compiler, soabi, executable, openssl, sqlite, zlib
+    os             system, machine, kernel, distribution, libc
+    cpu            model, flags (those that numeric code dispatches on), count, usable
+    limits         memory, memory_limit, cpu_limit, shm (bytes or CPUs); ulimit: name to [soft, hard], -1 is none
+    threads        variables that set thread counts, kernels and hash seeds, with their values
+    locale         LANG, LC_*, encoding, utf8_mode, timezone, offset (seconds east of UTC)
+    process        umask
+    env            names of all variables, sorted: never values
+    distributions  list of schema.Distribution, when a path was given
+    numeric        see agent/numeric.py, when asked for
+    content, changed, unlisted   see agent/verify.py, when asked for
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import sys
+import sysconfig
+import time
+from typing import Any, Dict, List, Mapping, Optional, Sequence
+
+from dsenv.agent import distributions
+
+FORMAT = 1
+
+THREAD_VARIABLES = (
+    "OMP_NUM_THREADS", "OMP_DYNAMIC", "OPENBLAS_NUM_THREADS", "OPENBLAS_CORETYPE", "MKL_NUM_THREADS", "MKL_CBWR",
+    "BLIS_NUM_THREADS", "VECLIB_MAXIMUM_THREADS", "NUMEXPR_NUM_THREADS", "NPY_DISABLE_CPU_FEATURES",
+    "ATEN_CPU_CAPABILITY", "POLARS_MAX_THREADS", "RAYON_NUM_THREADS", "LOKY_MAX_CPU_COUNT", "TF_DETERMINISTIC_OPS",
+    "CUBLAS_WORKSPACE_CONFIG", "CUDA_VISIBLE_DEVICES", "PYTHONHASHSEED", "GLIBC_TUNABLES", "MALLOC_ARENA_MAX",
+)  # fmt: skip
+LOCALE_VARIABLES = ("LANG", "LANGUAGE", "LC_ALL", "LC_CTYPE", "LC_NUMERIC", "LC_COLLATE", "LC_TIME", "TZ")
+
+_CPU_FLAGS = frozenset([
+    "sse2", "ssse3", "sse4_1", "sse4_2", "avx", "avx2", "fma", "f16c", "avx512f", "avx512dq", "avx512bw", "avx512vl",
+    "avx512_vnni", "avx512_bf16", "amx_tile", "amx_int8", "amx_bf16", "asimd", "asimddp", "asimdhp", "sve", "sve2",
+    "bf16", "i8mm",
+])  # fmt: skip
+_ULIMITS = ("AS", "CORE", "DATA", "FSIZE", "MEMLOCK", "NOFILE", "NPROC", "RSS", "STACK")
+_NO_LIMIT = 1 << 60
+
+
+def collect(environ: Mapping[str, str], sys_path: Optional[Sequence[str]] = None) -> Dict[str, Any]:
+    """The fingerprint of this machine for a process with `environ`; with its distributions when `sys_path` is given."""
+    facts: Dict[str, Any] = {
+        "format": FORMAT,
+        "python": python_facts(),
+        "os": os_facts(),
+        "cpu": cpu_facts(),
+        "limits": limit_facts(),
+        "threads": {name: environ[name] for name in THREAD_VARIABLES if name in environ},
+        "locale": locale_facts(environ),
+        "process": process_facts(),
+        "env": sorted(environ),
+    }
+    if sys_path is not None:
+        facts["distributions"] = distributions.scan(sys_path)
+    return facts
+
+
+def python_facts() -> Dict[str, Any]:
+    """The running interpreter."""
+    facts: Dict[str, Any] = {
+        "version": platform.python_version(),
+        "implementation": sys.implementation.name,
+        "build": " ".join(platform.python_build()),
+        "compiler": platform.python_compiler(),
+        "soabi": str(sysconfig.get_config_var("SOABI") or ""),
+        "executable": sys.executable,
+    }
+    # Imported in a fingerprint only: they are absent from some builds.
+    for name, module, attribute in (
+        ("openssl", "_ssl", "OPENSSL_VERSION"),
+        ("sqlite", "_sqlite3", "sqlite_version"),
+        ("zlib", "zlib", "ZLIB_RUNTIME_VERSION"),
+    ):
+        try:
+            facts[name] = str(getattr(__import__(module), attribute))
+        except (ImportError, AttributeError):
+            facts[name] = ""
+    return facts
+
+
+def os_facts() -> Dict[str, str]:
+    """System, distribution and C library."""
+    facts = {"system": platform.system(), "machine": platform.machine(), "kernel": platform.release()}
+    release = _key_values("/etc/os-release")
+    if release:
+        facts["distribution"] = " ".join(filter(None, (release.get("ID", ""), release.get("VERSION_ID", ""))))
+    if facts["system"] == "Darwin":
+        facts["distribution"] = "macos " + platform.mac_ver()[0]
+    try:
+        facts["libc"] = os.confstr("CS_GNU_LIBC_VERSION") or ""
+    except (AttributeError, ValueError, OSError):
+        facts["libc"] = " ".join(filter(None, platform.libc_ver()))
+    return {name: value for name, value in facts.items() if value}
+
+
+def _key_values(file: str) -> Dict[str, str]:
+    pairs = (line.partition("=") for line in _lines(file))
+    return {name.strip(): value.strip().strip('"') for name, _, value in pairs if value}
+
+
+def _lines(file: str) -> List[str]:
+    try:
+        with open(file, encoding="utf-8", errors="replace") as stream:
+            return stream.read(1 << 20).splitlines()
+    except OSError:
+        return []
+
+
+def cpu_facts() -> Dict[str, Any]:
+    """The processor, and how many of it this process may use."""
+    facts: Dict[str, Any] = {"count": os.cpu_count() or 1}
+    if hasattr(os, "sched_getaffinity"):
+        facts["usable"] = len(os.sched_getaffinity(0))
+    for line in _lines("/proc/cpuinfo"):
+        key, _, value = line.partition(":")
+        key = key.strip()
+        if key == "model name":
+            facts.setdefault("model", value.strip())
+        elif key in ("flags", "Features"):
+            facts.setdefault("flags", sorted(_CPU_FLAGS.intersection(value.split())))
+        if not line and "flags" in facts:
+            break
+    return facts
+
+
+def limit_facts() -> Dict[str, Any]:
+    """What this process may use: of memory, CPU time, shared memory and the kernel's tables."""
+    facts: Dict[str, Any] = {}
+    for line in _lines("/proc/meminfo"):
+        if line.startswith("MemTotal:"):
+            facts["memory"] = int(line.split()[1]) * 1024
+            break
+    facts.update(cgroup_facts())
+    try:
+        shared = os.statvfs("/dev/shm")  # noqa: S108 - its size is asked, nothing is written
+        facts["shm"] = shared.f_frsize * shared.f_blocks
+    except (OSError, AttributeError):
+        pass
+    try:
+        import resource
+    except ImportError:  # Windows
+        return facts
+    limits = {name.lower(): getattr(resource, "RLIMIT_" + name, None) for name in _ULIMITS}
+    facts["ulimit"] = {
+        name: [-1 if value >= _NO_LIMIT or value < 0 else value for value in resource.getrlimit(number)]
+        for name, number in limits.items()
+        if number is not None
+    }
+    return facts
+
+
+def cgroup_facts(root: str = "/sys/fs/cgroup", membership: str = "/proc/self/cgroup") -> Dict[str, Any]:
+    """The tightest memory limit (bytes) and CPU quota (CPUs) of the control groups around this process."""
+    facts: Dict[str, Any] = {}
+    for folder in _cgroup_folders(root, membership):
+        memory = _first_word(folder, "memory.max", "memory.limit_in_bytes")
+        if memory.isdigit() and int(memory) < _NO_LIMIT:
+            facts["memory_limit"] = min(int(memory), facts.get("memory_limit", _NO_LIMIT))
+        quota = (_lines(os.path.join(folder, "cpu.max")) or [""])[0].split()
+        if len(quota) != 2:
+            quota = [_first_word(folder, "cpu.cfs_quota_us"), _first_word(folder, "cpu.cfs_period_us")]
+        if all(part.isdigit() for part in quota) and int(quota[1]):
+            facts["cpu_limit"] = min(int(quota[0]) / int(quota[1]), facts.get("cpu_limit", float(_NO_LIMIT)))
+    return facts
+
+
+def _cgroup_folders(root: str, membership: str) -> List[str]:
+    folders = []
+    for line in _lines(membership):
+        _, _, rest = line.partition(":")
+        controllers, _, path = rest.partition(":")
+        base = root if not controllers else os.path.join(root, controllers)
+        parts = [part for part in path.split("/") if part and part != ".."]
+        folders += [os.path.join(base, *parts[:depth]) for depth in range(len(parts) + 1)]
+    return folders
+
+
+def _first_word(folder: str, *names: str) -> str:
+    for name in names:
+        lines = _lines(os.path.join(folder, name))
+        if lines:
+            return lines[0].strip()
+    return ""
+
+
+def locale_facts(environ: Mapping[str, str]) -> Dict[str, Any]:
+    """Language, encoding and time zone."""
+    facts: Dict[str, Any] = {name: environ[name] for name in LOCALE_VARIABLES if name in environ}
+    facts["encoding"] = sys.getfilesystemencoding()
+    facts["utf8_mode"] = sys.flags.utf8_mode
+    now = time.localtime()
+    facts["timezone"] = now.tm_zone
+    facts["offset"] = now.tm_gmtoff
+    return facts
+
+
+def process_facts() -> Dict[str, Any]:
+    """What a process inherits besides its environment."""
+    for line in _lines("/proc/self/status"):
+        if line.startswith("Umask:"):
+            return {"umask": line.split()[1]}
+    return {}
+
+
+def main(arguments: List[str]) -> int:
+    """The verb: `fingerprint [numeric] [content]`, one JSON document about the Python that runs it."""
+    from dsenv.agent import numeric, verify
+
+    own = os.path.realpath(sys.argv[0])
+    path = [entry for entry in sys.path if os.path.realpath(entry or ".") != own]
+    facts = collect(os.environ, path)
+    if "numeric" in arguments:
+        facts["numeric"] = numeric.collect()
+    if "content" in arguments:
+        site = sysconfig.get_paths()["purelib"]
+        if os.path.isdir(site):
+            checked = verify.check(site)
+            facts.update(content=checked.content, changed=checked.changed, unlisted=checked.unlisted[:100])
+    json.dump(facts, sys.stdout)
+    return 0
