@@ -13,6 +13,7 @@ A fingerprint is a dict of layers; a layer that could not be read is absent, nev
     distributions  list of schema.Distribution, when a path was given
     numeric        see agent/numeric.py, when asked for
     content, changed, unlisted   see agent/verify.py, when asked for
+    apt            name to installed version or null, for the packages asked for, where dpkg is
 """
 
 from __future__ import annotations
@@ -44,6 +45,7 @@ _CPU_FLAGS = frozenset([
 ])  # fmt: skip
 _ULIMITS = ("AS", "CORE", "DATA", "FSIZE", "MEMLOCK", "NOFILE", "NPROC", "RSS", "STACK")
 _NO_LIMIT = 1 << 60
+DPKG_STATUS = "/var/lib/dpkg/status"
 
 
 def collect(environ: Mapping[str, str], sys_path: Optional[Sequence[str]] = None) -> Dict[str, Any]:
@@ -211,10 +213,41 @@ def process_facts() -> Dict[str, Any]:
     return {}
 
 
+def installed_packages(status: str = DPKG_STATUS) -> Dict[str, str]:
+    """Name to version of the installed Debian packages."""
+    try:
+        with open(status, encoding="utf-8", errors="replace") as stream:
+            blocks = stream.read().split("\n\n")
+    except OSError:
+        return {}
+    fields = [dict(line.partition(": ")[::2] for line in block.splitlines() if line[:1].strip()) for block in blocks]
+    return {
+        item["Package"]: item.get("Version", "")
+        for item in fields
+        if "Package" in item and item.get("Status", "").endswith(" installed")
+    }
+
+
+def _become(environment_id: str, envs_dir: Optional[str], arguments: List[str]) -> None:
+    """Go on as the Python of an environment; stay as we are when it is not here."""
+    from dsenv.agent import install
+
+    found = install.present(environment_id, os.environ, envs_dir)
+    if found:
+        python = install.python_of(found["prefix"])
+        os.execv(python, [python, os.path.abspath(sys.argv[0]), "fingerprint", *arguments])  # noqa: S606 - no shell
+
+
 def main(arguments: List[str]) -> int:
-    """The verb: `fingerprint [numeric] [content]`, one JSON document about the Python that runs it."""
+    """The verb: `fingerprint [numeric] [content] [apt:NAME]... [environment:ID [envs:FOLDER]]`.
+
+    Writes one JSON document about the Python that runs it, or about the environment ID's when that is here.
+    """
     from dsenv.agent import numeric, verify
 
+    values = dict(word.partition(":")[::2] for word in arguments)
+    if values.get("environment"):
+        _become(values["environment"], values.get("envs"), [word for word in arguments if word[:3] != "env"])
     own = os.path.realpath(sys.argv[0])
     path = [entry for entry in sys.path if os.path.realpath(entry or ".") != own]
     facts = collect(os.environ, path)
@@ -225,5 +258,9 @@ def main(arguments: List[str]) -> int:
         if os.path.isdir(site):
             checked = verify.check(site)
             facts.update(content=checked.content, changed=checked.changed, unlisted=checked.unlisted[:100])
+    wanted = [word[len("apt:") :] for word in arguments if word.startswith("apt:")]
+    if wanted and os.path.exists(DPKG_STATUS):
+        installed = installed_packages()
+        facts["apt"] = {name: installed.get(name) for name in wanted}
     json.dump(facts, sys.stdout)
     return 0

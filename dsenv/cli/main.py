@@ -18,6 +18,7 @@ from dsenv.events import Cancelled
 # `register(app)` for a group.
 COMMANDS: tuple[str, ...] = (
     "lock",
+    "diff",
     "runs",
     "show",
     "reproduce",

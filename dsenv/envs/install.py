@@ -120,14 +120,22 @@ def root_here() -> str:
     return next((root for root in choices if agent.writable(root)), choices[-1])
 
 
-def on(transport: Transport, lock: Lock, *, emit: Emit, cancel: Cancel, envs_dir: str | None = None) -> Environment:
+def on(
+    transport: Transport,
+    lock: Lock,
+    *,
+    emit: Emit,
+    cancel: Cancel,
+    python: str = "python3",
+    envs_dir: str | None = None,
+) -> Environment:
     """The environment of `lock` on a workstation; made when it is not there.
 
-    `envs_dir` overrides where, for a workstation that shares this machine's environments. Raises InstallError,
-    TransportError.
+    `python` runs the agent there. `envs_dir` overrides where environments are, for a workstation that shares this
+    machine's: see `root_here`. Raises InstallError, TransportError.
     """
     with step(emit, "environment", _TITLE) as note:
-        command = deploy(transport)
+        command = deploy(transport, python)
         request = _request(lock, uv=_uv_on(transport), wheels=_put_wheels(transport, lock)) | {"envs_dir": envs_dir}
         return _described(_converse(transport, [*command, "install", "-"], request, emit, cancel), note)
 
