@@ -148,7 +148,7 @@ def line_of(text: str, where: tuple[str, ...]) -> int:
             table = tuple(part.strip().strip("\"'") for part in header.group(1).split("."))
             if table == where[: len(table)]:
                 best = number
-            if table == where:
+            if where == table[: len(where)]:
                 return number
             continue
         key = re.match(r"\s*([\w.\"'-]+)\s*=", line)

@@ -16,7 +16,7 @@ def inside(name: str) -> PurePosixPath:
     """A relative path that stays below where it is put. Raises RecordError for any other."""
     path = PurePosixPath(name)
     windows = os.name == "nt" and ("\\" in name or ":" in name)
-    if not name or name != path.as_posix() or path.is_absolute() or ".." in path.parts or "\0" in name or windows:
+    if not path.parts or name != path.as_posix() or path.is_absolute() or ".." in path.parts or "\0" in name or windows:
         raise RecordError(f"{name!r} is not a path inside a code tree", hint=_CHANGED)
     return path
 
