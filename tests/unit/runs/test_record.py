@@ -88,7 +88,6 @@ def test_damaged_files_are_clear_errors(builder: RecordBuilder, victim: str, dam
         record.frames()
         record.inputs()
     assert caught.value.message
-    assert not isinstance(caught.value.message, bytes)
 
 
 def test_a_newer_format_says_upgrade(builder: RecordBuilder) -> None:
