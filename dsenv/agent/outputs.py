@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from typing import Any, Iterator, List
+from typing import Any, Dict, Iterator, List, Optional
 
 from dsenv.agent import records, tree
 from dsenv.agent.apply import Tree
@@ -23,9 +23,12 @@ def listing(pushed: Tree) -> List[List[Any]]:
     ]
 
 
-def contents(root: str, paths: List[str], missing: List[str]) -> Iterator[bytes]:
-    """The records of `paths`, in pieces; what is not there (any more) is added to `missing`."""
-    for path in paths:
+def contents(root: str, known: Dict[str, Optional[str]], missing: List[str]) -> Iterator[bytes]:
+    """The records of the paths in `known`, in pieces, but for those whose hash is the known one.
+
+    What is not there (any more) is added to `missing`.
+    """
+    for path, digest in known.items():
         full = os.path.join(root, *tree.check_path(path).split("/"))
         if os.path.islink(full):
             target = os.fsencode(os.readlink(full))
@@ -37,6 +40,8 @@ def contents(root: str, paths: List[str], missing: List[str]) -> Iterator[bytes]
             missing.append(path)
             continue
         with source:
+            if digest and tree.hash_file(full) == digest:
+                continue
             yield from _file(source.fileno(), path)
 
 

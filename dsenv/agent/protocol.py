@@ -19,7 +19,7 @@ CHUNK = 1 << 16
 REQUEST = b"Q"  # JSON object with "op"
 DATA = b"D"  # part of a compressed stream of records; in both directions
 END = b"F"  # the stream of records is complete: JSON
-STDIN = b"I"  # bytes for the job's standard input
+STDIN = b"I"  # OFFSET, then bytes of the job's standard input: what was received before is dropped
 STDIN_END = b"E"  # the job's standard input ends here
 WINDOW = b"W"  # JSON: rows, columns
 SIGNAL = b"S"  # JSON: name
@@ -27,11 +27,12 @@ SIGNAL = b"S"  # JSON: name
 REPLY = b"R"  # JSON: the answer to a request
 ERROR = b"X"  # JSON: code, message, hint: the request failed
 LOG = b"L"  # part of a job's log
-ACK = b"A"  # u32: so many bytes of standard input were taken by the job
+ACK = b"A"  # TAKEN; the first one comes when a job is followed
 
-COUNT = struct.Struct(">I")
+OFFSET = struct.Struct(">Q")
+TAKEN = struct.Struct(">QQ")  # bytes of standard input that the supervisor has received, and that the job has taken
 
-# A client may have this many bytes of standard input on the way. It keeps signals from queueing behind input.
+# A client sends at most this many bytes beyond what the job has taken. It keeps signals from queueing behind input.
 STDIN_CREDIT = 256 << 10
 
 # A job's log is a sequence of these, each followed by its data; EXIT is the last one and holds JSON.

@@ -3,6 +3,7 @@
 A client sends requests (JSON with `op`) one after the other; each is answered by REPLY or ERROR. It may send
 `sync` with its data and `run` in one flight: when the sync is refused, nothing runs.
 
+    hello                                                             -> format
     sync     tree, base, job, force; then DATA..., END {generation}   -> root, snapshot, generation, displaced
              when `base` is not what is here: DATA... (the entries here as JSON), then REPLY with `mismatch`
     run      job, root or the last sync's, argv, ...                  -> job, created; then as attach unless `detach`
@@ -10,7 +11,7 @@ A client sends requests (JSON with `op`) one after the other; each is answered b
     jobs     (job)                                                    -> jobs
     cancel   job, signal, grace                                       -> status
     outputs  root                                                     -> DATA... (a list as JSON), then REPLY
-    get      root, paths                                              -> DATA... (records), then REPLY
+    get      root, known                                              -> DATA... (records), then REPLY
     release  job                                                      -> removes the job's snapshot
 """
 
@@ -29,10 +30,11 @@ from dsenv.agent.apply import ApplyError, Staging, copy_tree
 from dsenv.agent.launch import command, environment
 from dsenv.agent.trees import TreeState
 
+FORMAT = 1
 _LOCK_SECONDS = 30.0
 
 
-class Refusal(Exception):
+class RefusalError(Exception):
     """A request that is answered by ERROR; `code` is for programs."""
 
     def __init__(self, code: str, message: str) -> None:
@@ -51,6 +53,7 @@ class Endpoint:
         self._synced = False
         self._lock: Optional[int] = None
         self._operations: Dict[str, Callable[[Dict[str, Any]], None]] = {
+            "hello": lambda _: self._reply(format=FORMAT),
             "sync": self._sync,
             "run": self._run,
             "attach": self._attach,
@@ -74,14 +77,14 @@ class Endpoint:
             operation = self._operations.get(str(request.get("op")))
             try:
                 if operation is None:
-                    raise Refusal("unknown", "this agent does not know the request {!r}".format(request.get("op")))
+                    raise RefusalError("unknown", "this agent does not know the request {!r}".format(request.get("op")))
                 operation(request)
-            except (Refusal, ApplyError, jobs.JobError, tree.UnsafePathError, OSError, KeyError) as error:
+            except (RefusalError, ApplyError, jobs.JobError, tree.UnsafePathError, OSError, KeyError) as error:
                 self._refuse(error)
 
     def _refuse(self, error: Exception) -> None:
         codes = {ApplyError: "conflict", jobs.JobError: "no-job", tree.UnsafePathError: "path", KeyError: "unknown"}
-        code = error.code if isinstance(error, Refusal) else codes.get(type(error), "system")
+        code = error.code if isinstance(error, RefusalError) else codes.get(type(error), "system")
         message = str(error)
         if isinstance(error, OSError):
             message = "{}{}".format(error.strerror or error, ": " + str(error.filename) if error.filename else "")
@@ -146,7 +149,7 @@ class Endpoint:
             if nothing:
                 snapshot = False
             else:
-                raise Refusal("busy", "run {} is using the files on the workstation".format(busy[0].name))
+                raise RefusalError("busy", "run {} is using the files on the workstation".format(busy[0].name))
         main = tree.generation(state.tree.entries)
         if snapshot:
             folder = os.path.join(self._state, "snapshots", jobs.check_id(str(request["job"])))
@@ -181,7 +184,7 @@ class Endpoint:
             except OSError:
                 if time.monotonic() > deadline:
                     os.close(lock)
-                    raise Refusal("busy", "another dsenv is changing {}".format(name)) from None
+                    raise RefusalError("busy", "another dsenv is changing {}".format(name)) from None
                 time.sleep(0.02)
             else:
                 self._lock = lock
@@ -198,9 +201,9 @@ class Endpoint:
         job = jobs.Job(self._state, str(request["job"]))
         root = request.get("root") or (self._root if self._synced else None)
         if root is None:
-            raise Refusal("not-synced", "the files were not brought up to date, so nothing was run")
+            raise RefusalError("not-synced", "the files were not brought up to date, so nothing was run")
         if not os.path.isdir(root):
-            raise Refusal("no-root", "there is no folder {} on the workstation".format(root))
+            raise RefusalError("no-root", "there is no folder {} on the workstation".format(root))
         facts = {key: request.get(key) for key in ("argv", "task", "project", "group", "tty")}
         created = job.create({**facts, "root": root})
         if created:
@@ -256,7 +259,7 @@ class Endpoint:
 
     def _get(self, request: Dict[str, Any]) -> None:
         missing: List[str] = []
-        for frame in records.compress(outputs.contents(str(request["root"]), list(request["paths"]), missing)):
+        for frame in records.compress(outputs.contents(str(request["root"]), dict(request["known"]), missing)):
             self._link.send(frame)
         self._reply(missing=missing)
 

@@ -144,6 +144,7 @@ class Supervisor:
         self._sources: Dict[int, int] = {}
         self._stdin: Optional[int] = None
         self._stdin_data = bytearray()
+        self._stdin_received = 0
         self._stdin_ends = False
         self._stdin_owner: Optional[Follower] = None
         self._terminal: Optional[int] = None
@@ -311,20 +312,18 @@ class Supervisor:
 
     def _feed(self) -> None:
         """Give the command what input it takes, and tell the sender how much that was."""
-        taken = 0
+        before = len(self._stdin_data)
         while self._stdin is not None and self._stdin_data:
             try:
                 count = os.write(self._stdin, self._stdin_data[:_BLOCK])
             except BlockingIOError:
                 break
             except OSError:
-                taken += len(self._stdin_data)
                 self._close_stdin()
                 break
             del self._stdin_data[:count]
-            taken += count
-        if taken and self._stdin_owner is not None:
-            self._queue(self._stdin_owner, protocol.encode(protocol.ACK, protocol.COUNT.pack(taken)))
+        if self._stdin_owner is not None and before != len(self._stdin_data):
+            self._queue(self._stdin_owner, self._taken())
         if self._stdin is None:
             return
         if not self._stdin_data and self._stdin_ends:
@@ -385,12 +384,10 @@ class Supervisor:
     def _command(self, follower: Follower, kind: bytes, payload: bytes) -> None:
         if kind == protocol.REQUEST:
             follower.offset = int(protocol.decode_json(payload)["offset"])
+            self._queue(follower, self._taken())
         elif kind == protocol.STDIN:
             self._stdin_owner = follower
-            self._stdin_data += payload
-            self._feed()
-            if self._stdin is None:  # nobody reads it: the sender must not wait
-                self._queue(follower, protocol.encode(protocol.ACK, protocol.COUNT.pack(len(payload))))
+            self._receive_stdin(payload)
         elif kind == protocol.STDIN_END:
             self._stdin_ends = True
             self._feed()
@@ -398,6 +395,25 @@ class Supervisor:
             self._resize(protocol.decode_json(payload))
         elif kind == protocol.SIGNAL:
             self._signal(str(protocol.decode_json(payload)["name"]))
+
+    def _receive_stdin(self, payload: bytes) -> None:
+        """Add what was not received before: after a cut, the client sends again what may have been lost."""
+        (offset,) = protocol.OFFSET.unpack_from(payload)
+        data = payload[protocol.OFFSET.size :]
+        if offset > self._stdin_received:
+            raise protocol.ProtocolError("standard input has a gap")
+        new = data[self._stdin_received - offset :]
+        self._stdin_received += len(new)
+        if self._stdin is None:
+            if self._stdin_owner is not None:
+                self._queue(self._stdin_owner, self._taken())  # nobody reads it: the sender must not wait
+            return
+        self._stdin_data += new
+        self._feed()
+
+    def _taken(self) -> bytes:
+        counts = protocol.TAKEN.pack(self._stdin_received, self._stdin_received - len(self._stdin_data))
+        return protocol.encode(protocol.ACK, counts)
 
     def _signal(self, name: str) -> None:
         number = getattr(signal, "SIG" + name, None)

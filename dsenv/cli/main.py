@@ -17,8 +17,11 @@ from dsenv.events import Cancelled
 # In the order of `dsenv --help`. Each lives in dsenv/cli/commands/<verb>.py as a function of that name, or as
 # `register(app)` for a group.
 COMMANDS: tuple[str, ...] = (
+    "init",
     "lock",
     "diff",
+    "up",
+    "run",
     "runs",
     "show",
     "reproduce",

@@ -60,7 +60,11 @@ class Layout:
 
     def environ(self) -> dict[str, str]:
         """The environment that the server, and so every session, starts with."""
-        return {name: os.environ[name] for name in _PASSED if name in os.environ} | {"HOME": str(self.home)}
+        values = {name: os.environ[name] for name in _PASSED if name in os.environ}
+        # A virtual environment that is active where `dsenv up` is typed must not lend its packages to the runs.
+        active = str(Path(os.environ.get("VIRTUAL_ENV", "/nonexistent")) / "bin")
+        path = [entry for entry in os.environ.get("PATH", os.defpath).split(os.pathsep) if entry != active]
+        return values | {"PATH": os.pathsep.join(path), "HOME": str(self.home)}
 
 
 @dataclasses.dataclass(frozen=True)

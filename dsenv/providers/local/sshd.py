@@ -23,10 +23,12 @@ _SFTP = (
 )
 _PRIVILEGE_SEPARATION = Path("/run/sshd")
 
-# Every session starts here: with the workstation's HOME and not the user's own, and in it.
+# Every session starts here: with the workstation's HOME and not the user's own, and in it. (SetEnv gives the same
+# HOME to the login shell that runs this script, which would otherwise read the user's start-up files each time.)
 _ENTER = """#!/bin/sh
 HOME={home}
-export HOME
+PATH={path}
+export HOME PATH
 unset XDG_CONFIG_HOME XDG_CACHE_HOME XDG_DATA_HOME XDG_STATE_HOME
 cd "$HOME" || exit 255
 case "${{SSH_ORIGINAL_COMMAND-}}" in
@@ -47,6 +49,7 @@ UsePAM no
 PubkeyAuthentication yes
 PasswordAuthentication no
 KbdInteractiveAuthentication no
+SetEnv HOME={folder}/home
 ForceCommand /bin/sh {folder}/enter
 Subsystem sftp {sftp}
 AllowAgentForwarding no
@@ -80,11 +83,12 @@ def start(layout: Layout, port: int) -> Process:
     folder = str(layout.folder)
     if any(character in folder for character in ' "\\\n'):
         raise ProviderError(f"sshd cannot work in a folder with spaces or quotes in its name: {folder}")
-    enter = _ENTER.format(home=shlex.quote(str(layout.home)), sftp=sftp)
+    environ = layout.environ()
+    enter = _ENTER.format(home=shlex.quote(environ["HOME"]), path=shlex.quote(environ["PATH"]), sftp=sftp)
     store.write_bytes(layout.folder / "enter", enter.encode())
     config = _CONFIG.format(port=port, folder=folder, user=current_user(), sftp=sftp)
     store.write_bytes(layout.folder / "sshd_config", config.encode())
-    process = server.detach([binary, "-D", "-e", "-f", f"{folder}/sshd_config"], layout.log, layout.environ())
+    process = server.detach([binary, "-D", "-e", "-f", f"{folder}/sshd_config"], layout.log, environ)
     server.wait_for_banner(process, port, layout.log)
     return process
 

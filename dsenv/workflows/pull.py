@@ -1,0 +1,58 @@
+"""Bring outputs back from the workstation."""
+
+from __future__ import annotations
+
+from dsenv.errors import DsenvError
+from dsenv.events import Cancel, Emit, Notice, step
+from dsenv.sync.client import RefusedError, as_error
+from dsenv.sync.ignore import Wanted
+from dsenv.sync.manifest import Memory
+from dsenv.sync.pull import CAP, STEP, Pull, Pulled
+from dsenv.workflows.target import Target, agent_client
+
+
+def pull(
+    target: Target, patterns: list[str], *, job: str | None = None, emit: Emit, cancel: Cancel, cap: int = CAP
+) -> Pulled:
+    """Bring back what matches `patterns` (default: the project's), from the tree or from the one that `job` had."""
+    machine = target.machine()
+    wanted = Wanted(patterns or target.project.config.sync.pull)
+    with agent_client(target) as client, target.locked(cancel), step(emit, STEP, "outputs") as note:
+        root = machine.tree
+        if job:
+            client.request("jobs", job=job)
+            try:
+                root = str(client.answer()["jobs"][0]["root"])
+            except RefusedError as refused:
+                raise as_error(refused, machine) from refused
+        memory = Memory.read(target.sync_file)
+        try:
+            pulled = Pull(client, machine, target.project.root, memory).run(root, wanted, emit, cancel, cap=cap)
+        finally:
+            memory.write(target.sync_file)
+        if job:
+            client.request("release", job=job)
+            client.answer()
+        note.note = f"{len(pulled.files)} new or changed"
+    _tell(pulled, target.identity.name, emit)
+    return pulled
+
+
+def after_run(target: Target, job: str, root: str, *, emit: Emit, cancel: Cancel) -> Pulled:
+    """What `run` does at its end: a failure here is told, and does not change how the run ended."""
+    try:
+        return pull(target, [], job=job, emit=emit, cancel=cancel)
+    except DsenvError as error:
+        emit(Notice(f"the outputs were not brought back: {error.message}; next: dsenv pull", "warning"))
+        return Pulled()
+
+
+def _tell(pulled: Pulled, machine: str, emit: Emit) -> None:
+    for path, other in pulled.both.items():
+        emit(Notice(f"{path} changed here and on {machine}; the other one is in {other}", "warning"))
+    for path, size in pulled.too_large.items():
+        emit(Notice(f"{path} is large ({size / 1e6:.0f} MB); bring it with: dsenv pull --all {path}"))
+    for path, reason in pulled.refused.items():
+        emit(Notice(f"{path} was not brought back: {reason}", "warning"))
+    for path in pulled.source_changed:
+        emit(Notice(f"{path} was changed on {machine}; the one here is left as it is", "warning"))

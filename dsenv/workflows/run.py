@@ -1,0 +1,161 @@
+"""Bring the code to the workstation, run a command there as if it were here, bring its outputs back."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from dsenv.agent import runid
+from dsenv.config import paths
+from dsenv.errors import UsageError
+from dsenv.events import Cancel, Emit
+from dsenv.models.machine import Machine
+from dsenv.sync.client import AgentClient, RefusedError, as_error
+from dsenv.sync.follow import Console, Follow, Outcome
+from dsenv.sync.pull import Pulled
+from dsenv.transports.base import Pty
+from dsenv.workflows import environment, pull, sync
+from dsenv.workflows.target import Target, agent_client
+
+
+@dataclasses.dataclass(frozen=True)
+class Command:
+    """What to run."""
+
+    argv: Sequence[str]
+    task: str | None = None
+    env: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    secrets: Sequence[str] = ()  # names in `env` whose values must not be stored or shown
+    detach: bool = False
+    pty: Pty | None = None
+    stdin: bool = True  # whether there is input to forward
+    group: str = ""  # runs that share the tree: the tasks of one command
+
+
+@dataclasses.dataclass(frozen=True)
+class Ran:
+    """A run that has ended, or that was left running."""
+
+    id: str
+    workstation: str
+    command: list[str]
+    task: str | None
+    status: str  # done | running | lost
+    exit: int | None
+    signal: int | None
+    store: str | None
+    outputs: Pulled
+
+    @property
+    def code(self) -> int:
+        """The exit code to pass on."""
+        return 0 if self.status == "running" else Outcome(self.status, self.exit, self.signal, "").code
+
+
+def variables(target: Target, names: Sequence[str]) -> tuple[dict[str, str], list[str]]:
+    """What is sent with a run: [run] env, the variables named on the command line, and secrets. Raises UsageError."""
+    settings = target.project.config.run
+    values = dict(settings.env)
+    for name in [*names, *settings.secrets]:
+        key, equals, value = name.partition("=")
+        if equals and name in names:
+            values[key] = value
+        elif key in os.environ:
+            values[key] = os.environ[key]
+        else:
+            raise UsageError(f"the variable {key} is not set here", hint=f"export {key}=..., then repeat")
+    return values, list(settings.secrets)
+
+
+def store_for(target: Target, machine: Machine) -> str | None:
+    """The store that a run there can write to: the user's own, when the workstation can reach it."""
+    configured = target.project.config.runs.store
+    if configured and "://" in configured:
+        return configured
+    if not machine.shares_files:
+        return f"{machine.home}/.dsenv/runs"
+    return str((target.project.root / configured).absolute()) if configured else str(paths.default_store())
+
+
+def run(target: Target, command: Command, console: Console, *, emit: Emit, cancel: Cancel) -> Ran:
+    """Run to the end, or start and leave when `detach` is set. Raises DsenvError for failures of our own."""
+    job = runid.new()
+    machine = target.machine()
+    client = agent_client(target)
+    try:
+        with target.locked(cancel):
+            sync.push(target, client, machine, job, emit=emit, cancel=cancel)
+            ready = _environment(target, machine, emit, cancel)
+            request = _request(target, machine, command, job, ready.prefix if ready else None)
+            answer = _start(client, machine, request)
+        return finish(target, machine, client, command, answer, console, emit=emit, cancel=cancel)
+    finally:
+        client.close()
+
+
+def _environment(target: Target, machine: Machine, emit: Emit, cancel: Cancel) -> environment.Ready | None:
+    ready = environment.known(target, machine)
+    if ready or not target.project.lock_file.is_file():
+        return ready
+    with target.provider.transport(machine) as transport:
+        return environment.ensure(target, machine, transport, emit, cancel)
+
+
+def _request(target: Target, machine: Machine, command: Command, job: str, prefix: str | None) -> dict[str, Any]:
+    request: dict[str, Any] = {
+        "job": job,
+        "argv": list(command.argv),
+        "env": dict(command.env),
+        "secrets": list(command.secrets),
+        "task": command.task,
+        "project": target.project.config.project.name,
+        "group": command.group,
+        "prefix": prefix,
+        "store": store_for(target, machine),
+        "detach": command.detach,
+        "stdin": command.stdin and not command.detach,
+        "tty": command.pty is not None,
+    }
+    if command.pty:
+        request |= {"rows": command.pty.rows, "columns": command.pty.columns, "term": command.pty.term}
+    return request
+
+
+def _start(client: AgentClient, machine: Machine, request: dict[str, Any]) -> dict[str, Any]:
+    client.request("run", **request)
+    try:
+        return client.answer()
+    except RefusedError as refused:
+        raise as_error(refused, machine) from refused
+
+
+def finish(
+    target: Target,
+    machine: Machine,
+    client: AgentClient,
+    command: Command,
+    answer: Mapping[str, Any],
+    console: Console,
+    *,
+    emit: Emit,
+    cancel: Cancel,
+) -> Ran:
+    job, root = str(answer["job"]), str(answer["root"])
+    outcome, outputs = Outcome("running", None, None, root), Pulled()
+    if not command.detach:
+        outcome = Follow(job, lambda: agent_client(target), console, emit, cancel).run(client)
+        if outcome.status != "running":
+            outputs = pull.after_run(target, job, root, emit=emit, cancel=cancel)
+    return Ran(
+        id=job,
+        workstation=target.identity.name,
+        command=list(command.argv),
+        task=command.task,
+        status=outcome.status,
+        exit=outcome.exit,
+        signal=outcome.signal,
+        store=store_for(target, machine),
+        outputs=outputs,
+    )

@@ -1,0 +1,132 @@
+"""`ssh`, rsync and editors find our workstations by name: one file of ours, included by the user's configuration."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+from dsenv.config import paths
+from dsenv.errors import StateError
+from dsenv.models.machine import Endpoint, Machine
+from dsenv.state import store
+from dsenv.state.lock import exclusive
+
+_VERSION = 1
+_MARK = "# Added by dsenv for its workstations; removed with the last of them."
+
+_HOST = """Host {alias}
+  HostName {host}
+  Port {port}
+  User {user}
+  IdentityFile "{key}"
+  IdentitiesOnly yes
+  HostKeyAlias {host_key_alias}
+  UserKnownHostsFile "{known_hosts}"
+  GlobalKnownHostsFile /dev/null
+  StrictHostKeyChecking yes
+  ForwardAgent no
+"""
+
+
+def folder() -> Path:
+    """Where our part of the ssh configuration is."""
+    return paths.data_dir() / "ssh"
+
+
+def register(machine: Machine) -> str:
+    """Make `ssh ALIAS` work for a running workstation; returns the alias. Raises StateError."""
+    endpoint = machine.endpoint
+    if endpoint is None:
+        return machine.alias
+    fields = {**dataclasses.asdict(endpoint), "key_file": str(endpoint.key_file)}
+
+    def add(hosts: dict[str, dict[str, object]]) -> str:
+        taken = {str(value["alias"]) for name, value in hosts.items() if name != machine.identity.id}
+        alias = machine.alias
+        if alias in taken:  # another project of the same name
+            alias = f"dsenv-{machine.identity.id}"
+        hosts[machine.identity.id] = {"alias": alias, **fields}
+        return alias
+
+    return _change(add)
+
+
+def forget(machine: Machine) -> None:
+    """Undo `register`. Raises StateError."""
+
+    def remove(hosts: dict[str, dict[str, object]]) -> str:
+        hosts.pop(machine.identity.id, None)
+        return ""
+
+    _change(remove)
+
+
+def alias_of(machine: Machine) -> str:
+    """The alias that was registered, or the one that would be."""
+    hosts = _read()
+    return str(hosts.get(machine.identity.id, {}).get("alias", machine.alias))
+
+
+def _read() -> dict[str, dict[str, object]]:
+    value = store.read(folder() / "hosts.json", version=_VERSION) or {}
+    hosts = value.get("hosts", {})
+    return dict(hosts) if isinstance(hosts, dict) else {}
+
+
+def _change(edit: Callable[[dict[str, dict[str, object]]], str]) -> str:
+    try:
+        paths.private(folder())
+    except OSError as error:
+        raise StateError(f"cannot make {folder()}: {error.strerror}") from error
+    with exclusive(folder() / "lock", what="the ssh configuration"):
+        hosts = _read()
+        result = edit(hosts)
+        store.write(folder() / "hosts.json", {"hosts": hosts}, version=_VERSION)
+        known = "".join(f"{value['host_key_alias']} {value['host_key']}\n" for value in hosts.values())
+        store.write_bytes(folder() / "known_hosts", known.encode())
+        blocks = [_block(value) for _, value in sorted(hosts.items())]
+        store.write_bytes(folder() / "config", "\n".join(blocks).encode("utf-8", "surrogateescape"))
+        _include(bool(hosts))
+        return result
+
+
+def _block(value: dict[str, object]) -> str:
+    endpoint = Endpoint(
+        host=str(value["host"]),
+        port=int(str(value["port"])),
+        user=str(value["user"]),
+        key_file=Path(str(value["key_file"])),
+        host_key=str(value["host_key"]),
+        host_key_alias=str(value["host_key_alias"]),
+    )
+    return _HOST.format(
+        alias=value["alias"],
+        host=endpoint.host,
+        port=endpoint.port,
+        user=endpoint.user,
+        key=endpoint.key_file,
+        host_key_alias=endpoint.host_key_alias,
+        known_hosts=folder() / "known_hosts",
+    )
+
+
+def _include(wanted: bool) -> None:
+    """One line at the top of the user's file: above any `Host`, where it applies always. The rest stays as it is."""
+    file = Path(os.path.realpath(Path.home() / ".ssh" / "config"))
+    ours = [_MARK, f'Include "{folder() / "config"}"']
+    try:
+        text = file.read_text(encoding="utf-8", errors="surrogateescape") if file.exists() else ""
+        mode = file.stat().st_mode & 0o777 if file.exists() else 0o600
+        rest = "".join(line for line in text.splitlines(keepends=True) if line.rstrip("\n") not in ours)
+        new = "".join(f"{line}\n" for line in ours) + rest if wanted else rest
+        if new == text:
+            return
+        file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    except OSError as error:
+        raise StateError(f"cannot read {file}: {error.strerror}") from error
+    if not new:
+        file.unlink(missing_ok=True)
+    else:
+        store.write_bytes(file, new.encode("utf-8", "surrogateescape"), mode=mode)

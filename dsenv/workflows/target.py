@@ -1,0 +1,88 @@
+"""Which workstation a command is about: the project, its settings, the provider, and the locks around them."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from dsenv.config import load, paths
+from dsenv.config.schema import Workstation
+from dsenv.errors import WorkstationNotReadyError
+from dsenv.events import Cancel
+from dsenv.models.machine import Identity, Machine, State
+from dsenv.providers import registry
+from dsenv.providers.base import Provider
+from dsenv.state.lock import exclusive
+from dsenv.sync.client import AgentClient
+
+
+@dataclasses.dataclass(frozen=True)
+class Target:
+    """A workstation of a project; it need not exist."""
+
+    project: load.Loaded
+    settings: Workstation
+    provider: Provider
+    identity: Identity
+
+    @property
+    def folder(self) -> Path:
+        """What the client remembers of the workstation, whatever its provider."""
+        return paths.state_dir() / "workstations" / self.identity.id
+
+    @property
+    def sync_file(self) -> Path:
+        return self.folder / "sync.json"
+
+    def find(self) -> Machine | None:
+        """The workstation as it is now."""
+        return self.provider.find(self.identity)
+
+    def machine(self) -> Machine:
+        """The workstation, running. Raises WorkstationNotReadyError with the command that makes it so."""
+        machine = self.find()
+        name = self.identity.name
+        again = "dsenv up" if name == "default" else f"dsenv up {name}"
+        if machine is None:
+            raise WorkstationNotReadyError(f"there is no workstation {name} for {self.project.root}", hint=again)
+        if machine.state is not State.RUNNING:
+            raise WorkstationNotReadyError(f"the workstation {name} is {machine.state.value}", hint=again)
+        return machine
+
+    @contextmanager
+    def locked(self, cancel: Cancel | None = None) -> Iterator[None]:
+        """One writer at a time: for what changes the workstation or what is remembered of it."""
+        with exclusive(self.folder / "lock", what=f"the workstation {self.identity.name}", cancel=cancel):
+            yield
+
+
+def open_target(name: str, start: Path | None = None) -> Target:
+    """The workstation `name` of the project at or above `start`. Raises ConfigError, ProviderError."""
+    project = load.load(start)
+    settings = project.workstation(name)
+    provider = registry.load(settings.provider)
+    return Target(project, settings, provider, Identity(project.root, project.config.project.name, name))
+
+
+class _OwnedClient(AgentClient):
+    """A conversation that takes its connection with it when it ends."""
+
+    def close(self) -> None:
+        super().close()
+        self._transport.close()
+
+
+def agent_client(target: Target) -> AgentClient:
+    """A new connection to the workstation, with a conversation on it. Closing the conversation closes both.
+
+    Raises WorkstationNotReadyError, TransportError.
+    """
+    machine = target.machine()
+    transport = target.provider.transport(machine)
+    try:
+        return _OwnedClient(transport, machine)
+    except BaseException:
+        transport.close()
+        raise
