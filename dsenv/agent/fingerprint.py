@@ -13,6 +13,7 @@ A fingerprint is a dict of layers; a layer that could not be read is absent, nev
     distributions  list of schema.Distribution, when a path was given
     numeric        see agent/numeric.py, when asked for
     content, changed, unlisted   see agent/verify.py, when asked for
+    lock_id        the id of the lock that the environment was made from
     apt            name to installed version or null, for the packages asked for, where dpkg is
 """
 
@@ -243,7 +244,7 @@ def main(arguments: List[str]) -> int:
 
     Writes one JSON document about the Python that runs it, or about the environment ID's when that is here.
     """
-    from dsenv.agent import numeric, verify
+    from dsenv.agent import install, numeric, verify
 
     values = dict(word.partition(":")[::2] for word in arguments)
     if values.get("environment"):
@@ -258,6 +259,9 @@ def main(arguments: List[str]) -> int:
         if os.path.isdir(site):
             checked = verify.check(site)
             facts.update(content=checked.content, changed=checked.changed, unlisted=checked.unlisted[:100])
+    manifest = install.read_manifest(sys.prefix)
+    if manifest:
+        facts["lock_id"] = manifest.get("id")
     wanted = [word[len("apt:") :] for word in arguments if word.startswith("apt:")]
     if wanted and os.path.exists(DPKG_STATUS):
         installed = installed_packages()

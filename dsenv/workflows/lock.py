@@ -8,7 +8,8 @@ from pathlib import Path
 from dsenv.config.load import Loaded
 from dsenv.envs import lockfile, spec
 from dsenv.envs.lock import make
-from dsenv.events import Cancel, Emit
+from dsenv.errors import LockError
+from dsenv.events import Cancel, Emit, step
 from dsenv.state import store
 
 
@@ -66,6 +67,20 @@ def lock(
     return write(project, before, data, dry_run=dry_run)
 
 
+def lock_active(project: Loaded, *, dry_run: bool = False, emit: Emit, cancel: Cancel) -> Result:
+    """Lock what the active environment has, version for version. Raises LockError for what no lock can hold."""
+    from dsenv.envs import fingerprint
+    from dsenv.envs.lock import live
+
+    asked, settings = read_spec(project), settings_of(project)
+    with step(emit, "capture", "read the active environment") as note:
+        captured = live.capture(asked, fingerprint.active_python(project.root), settings.python)
+        note.note = f"Python {captured.python}, {len(captured.spec.constraints)} pins"
+    before = _present(project)
+    data = make.make(captured.spec, settings, before=None, asked=asked, emit=emit, cancel=cancel)
+    return write(project, before, data, dry_run=dry_run, notes=captured.notes)
+
+
 def write(
     project: Loaded, before: lockfile.Lock | None, data: bytes, *, dry_run: bool, notes: tuple[str, ...] = ()
 ) -> Result:
@@ -99,8 +114,6 @@ def settings_of(project: Loaded) -> make.Settings:
 
 def _present(project: Loaded) -> lockfile.Lock | None:
     """The lock of before, if it can be understood: a damaged one is replaced, which is what the user asked for."""
-    from dsenv.errors import LockError
-
     try:
         return lockfile.read(project.lock_file)
     except LockError:

@@ -36,6 +36,10 @@ def lock(
 
     if check and (upgrade or from_active or dry_run):
         raise UsageError("--check goes with no other option", hint="dsenv lock --check")
+    if from_active and upgrade:
+        raise UsageError(
+            "--from-active keeps every version, so it goes not with --upgrade", hint="dsenv lock --upgrade PKG"
+        )
     project = load.load()
     if check:
         answer = workflow.check(project)
@@ -44,7 +48,10 @@ def lock(
             raise typer.Exit(1)
         return
     with diagnostics.listener(diagnostics.mode(progress)) as emit:
-        result = workflow.lock(project, upgrade=tuple(upgrade or ()), dry_run=dry_run, emit=emit, cancel=Cancel())
+        if from_active:
+            result = workflow.lock_active(project, dry_run=dry_run, emit=emit, cancel=Cancel())
+        else:
+            result = workflow.lock(project, upgrade=tuple(upgrade or ()), dry_run=dry_run, emit=emit, cancel=Cancel())
     output.write_json(result) if json else output.write(_summary(result, dry_run=dry_run))
 
 

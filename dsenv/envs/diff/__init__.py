@@ -32,5 +32,5 @@ def compare(a: Facts, b: Facts, *, names: tuple[str, str] = ("a", "b")) -> Repor
 
 
 def _lock_id(facts: Facts) -> str | None:
-    identity: str | None = facts.get("lock", {}).get("id")
+    identity: str | None = facts.get("lock", {}).get("id") or facts.get("lock_id")
     return identity

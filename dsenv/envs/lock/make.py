@@ -11,7 +11,7 @@ from packaging.specifiers import InvalidSpecifier, SpecifierSet
 
 from dsenv import __version__
 from dsenv.envs import lockfile
-from dsenv.envs.lock import local, pylock, targets, uv
+from dsenv.envs.lock import local, pylock, uv
 from dsenv.envs.spec import Spec
 from dsenv.errors import LockError
 from dsenv.events import Cancel, Emit, step
@@ -33,21 +33,23 @@ def make(
     *,
     before: lockfile.Lock | None,
     upgrade: Sequence[str] = (),
-    pins: Sequence[str] = (),
+    asked: Spec | None = None,
     emit: Emit,
     cancel: Cancel,
 ) -> bytes:
-    """The bytes of a new lock. `before` is the present one, whose versions stay where they may; `pins` are
-    constraints on top of the specification's. Raises LockError.
+    """The bytes of a new lock. `before` is the present one, whose versions stay where they may; `asked` is the
+    project's own specification where `spec` was made from it, so that the lock is fresh for it. Raises LockError.
     """
     check_python(spec, settings)
     built = local.build_all(spec.sources, settings.root, settings.python, settings.platforms, emit, cancel)
     with step(emit, "solve", "resolve") as note:
-        answer = _answer(spec, settings, built, before, (*spec.constraints, *pins), tuple(upgrade), cancel)
+        answer = _answer(spec, settings, built, before, tuple(upgrade), cancel)
         found = {item.filename: local.path_in_lock(item) for item in built}
         found |= _keep_local_files(answer, settings.root)
-        document = pylock.assemble(answer, _facts(spec, settings, built), local=found, hashes=spec.hashes)
-        note.note = f"{len(document['packages'])} packages for {len(settings.platforms)} platforms"
+        document = pylock.assemble(
+            answer, _facts(spec, asked or spec, settings, built), local=found, hashes=spec.hashes
+        )
+        note.note = f"{len(document['packages'])} packages for {', '.join(settings.platforms)}"
     return pylock.dump(document)
 
 
@@ -70,7 +72,6 @@ def _answer(
     settings: Settings,
     built: Sequence[local.Built],
     before: lockfile.Lock | None,
-    constraints: tuple[str, ...],
     upgrade: tuple[str, ...],
     cancel: Cancel,
 ) -> dict[str, Any]:
@@ -80,7 +81,7 @@ def _answer(
         requirements=(*spec.requirements, *(item.requirement for item in built)),
         python=settings.python,
         platforms=settings.platforms,
-        constraints=constraints,
+        constraints=spec.constraints,
         indexes=spec.indexes,
         find_links=spec.find_links,
         preferred=before.data if before else None,
@@ -105,14 +106,14 @@ def _keep_local_files(answer: dict[str, Any], root: Path) -> dict[str, str]:
     return kept
 
 
-def _facts(spec: Spec, settings: Settings, built: Sequence[local.Built]) -> pylock.Facts:
+def _facts(spec: Spec, asked: Spec, settings: Settings, built: Sequence[local.Built]) -> pylock.Facts:
     return pylock.Facts(
         python=settings.python,
         platforms=settings.platforms,
         apt=settings.apt,
         roots=(*spec.requirements, *(item.name for item in built)),
-        source=local.relative_to_project(spec.file, settings.root),
-        source_digest=spec.digest(),
+        source=local.relative_to_project(asked.file, settings.root),
+        source_digest=asked.digest(),
         indexes=spec.indexes,
         built=tuple(item.origin for item in built),
         dsenv=__version__,
@@ -138,6 +139,3 @@ def stale(lock: lockfile.Lock, spec: Spec, settings: Settings) -> list[str]:
         if lock.folder and not (lock.folder / wheel.path).is_file():
             reasons.append(f"{wheel.path} is missing")
     return reasons
-
-
-__all__ = ["Settings", "check_python", "make", "stale", "targets"]
