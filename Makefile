@@ -1,34 +1,20 @@
-# One command for developers: `make check`. CI runs the same through ./install.sh test.
-PYTHON ?= .venv/bin/python
-BIN := $(dir $(PYTHON))
+# One command for developers: `make check`. `./install.sh test` makes .venv and runs the same.
+BIN := .venv/bin
 
-.PHONY: check fast format lint types contracts test coverage docs
+.PHONY: check fast format lint types contracts test coverage
 
-check: lint types contracts coverage
+check:
+	.ci/check
 
-fast: lint types contracts
-	$(BIN)pytest -m "not slow" -n 2 -q
+fast:
+	.ci/check lint types contracts tests -- -m "not slow" -q
 
 format:
-	$(BIN)ruff check --fix-only -q .
-	$(BIN)ruff format .
+	$(BIN)/ruff check --fix-only -q .
+	$(BIN)/ruff format .
 
-lint:
-	$(BIN)ruff format --check .
-	$(BIN)ruff check .
-	$(BIN)vermin -q --no-tips --violations -t=3.9- dsenv/agent
-
-types:
-	$(BIN)mypy
-
-contracts:
-	$(BIN)lint-imports --no-cache
+lint types contracts coverage:
+	.ci/check $@
 
 test:
-	$(BIN)pytest -n 2
-
-coverage:
-	$(BIN)coverage erase
-	COVERAGE_PROCESS_START=$(CURDIR)/pyproject.toml $(BIN)coverage run -m pytest -n 2
-	$(BIN)coverage combine -q
-	$(BIN)coverage report
+	.ci/check tests
