@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import ClassVar
 
 from textual.app import App
-from textual.binding import BindingType
+from textual.binding import Binding, BindingType
 
 from dsenv.errors import DsenvError
 from dsenv.events import Cancel, Emit, ignore
@@ -27,7 +27,7 @@ class DsenvApp(App[int]):
     CSS_PATH = "dsenv.tcss"
     TITLE = "dsenv"
     ENABLE_COMMAND_PALETTE = False
-    BINDINGS: ClassVar[list[BindingType]] = [("ctrl+q", "leave", "Quit")]
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("ctrl+q", "leave", "Quit", show=False)]
 
     def __init__(self, first: str | None, store: str | None) -> None:
         super().__init__()

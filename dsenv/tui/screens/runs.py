@@ -39,7 +39,7 @@ class RunsScreen(Screen[None]):
 
     def on_mount(self) -> None:
         table = self._table
-        for label, width in (("status", 9), ("when", 11), ("why", self._why_width()), ("command", None)):
+        for label, width in zip(("status", "when", "why", "command"), self._widths(), strict=True):
             table.add_column(label, width=width, key=label)
         table.focus()
         self._shown: tuple[RunSummary, ...] | None = None
@@ -53,8 +53,10 @@ class RunsScreen(Screen[None]):
     def _table(self) -> DataTable[Text]:
         return cast("DataTable[Text]", self.query_one("#runs", DataTable))
 
-    def _why_width(self) -> int:
-        return max(24, self.app.size.width // 2 - 4)
+    def _widths(self) -> tuple[int, int, int, int]:
+        """Columns that fill the terminal: two for each cell's padding, two for the scroll bar."""
+        left = max(40, self.app.size.width - 9 - 10 - 8 - 2)
+        return (9, 10, left * 3 // 5, left - left * 3 // 5)
 
     def render_state(self, state: model.State) -> None:
         """Show the list of a state; the rows are rebuilt only when they changed."""
@@ -67,10 +69,10 @@ class RunsScreen(Screen[None]):
         if shown == self._shown:
             return
         self._shown = shown
-        table = self._table
+        table, widths = self._table, self._widths()
         table.clear()
         for run in shown:
-            table.add_row(*_cells(run, self._why_width()), key=run.id)
+            table.add_row(*_cells(run, widths), key=run.id)
 
     def on_data_table_row_selected(self, event: DataTable.RowSelected) -> None:
         if event.row_key.value:
@@ -113,11 +115,11 @@ def _problem_text(problem: model.Problem) -> str:
     return printable(problem.message + (f"\nnext: {problem.hint}" if problem.hint else ""))
 
 
-def _cells(run: RunSummary, width: int) -> tuple[Text, ...]:
+def _cells(run: RunSummary, widths: tuple[int, int, int, int]) -> tuple[Text, ...]:
     style = {"failed": "red", "lost": "yellow"}.get(run.status, "")
     return (
         Text(run.status, style=style),
         Text(ago(run.started), style="dim"),
-        Text(shorten(reason(run), width)),
-        Text(shorten(command(*run.command), 60), style="dim"),
+        Text(shorten(reason(run), widths[2])),
+        Text(shorten(command(*run.command), widths[3]), style="dim"),
     )

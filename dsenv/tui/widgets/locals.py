@@ -22,7 +22,7 @@ class LocalsTable(DataTable[Text]):
             return
         self._content = (frame, here)
         self.clear(columns=True)
-        width = max(12, (self.app.size.width * 3 // 5 - 22) // (2 if here else 1))
+        width = max(12, (self.app.size.width * 3 // 5 - 24 - (2 if here else 0)) // (2 if here else 1))
         for name in ("local", "production", "here") if here else ("local", "production"):
             self.add_column(name, width=16 if name == "local" else width)
         others = {local.get("name"): local for local in here.get("locals", [])} if here else {}
