@@ -75,13 +75,17 @@ apt_install() {
         printf '#!/bin/sh\nexit 101\n' >"$guard"
         chmod 755 "$guard"
     fi
+    log=$(mktemp)
     status=0
-    {
-        DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends "$@" </dev/null ||
-            { apt-get update -q && DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends "$@" </dev/null; }
-    } >&2 || status=$?
+    apt_get install "$@" >"$log" 2>&1 || { apt_get update && apt_get install "$@"; } >"$log" 2>&1 || status=$?
     [ -z "$guard" ] || rm -f "$guard"
+    [ "$status" = 0 ] || tail -n 20 "$log" >&2
+    rm -f "$log"
     [ "$status" = 0 ] || fail "apt-get could not install: $*" "apt-get install $*"
+}
+
+apt_get() {
+    DEBIAN_FRONTEND=noninteractive apt-get -y -q --no-install-recommends "$@" </dev/null
 }
 
 # --- packages ---------------------------------------------------------------

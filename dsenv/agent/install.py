@@ -288,8 +288,11 @@ def _writable_root(choices: List[str]) -> str:
 
 
 def writable(root: str) -> bool:
-    """Whether environments can be made in a folder that is there, and nobody else could put some there."""
-    return trusted(root) and os.access(root, os.W_OK)
+    """Whether environments can be made in `root`, or `root` itself, and nobody else could put some there."""
+    existing = root
+    while not os.path.lexists(existing):
+        existing = os.path.dirname(existing)
+    return trusted(existing) and os.access(existing, os.W_OK)
 
 
 @contextlib.contextmanager

@@ -36,6 +36,7 @@ class Question:
     upgrade: tuple[str, ...] = ()
     base: Path = Path()  # relative paths in find_links are below it
     dependencies: bool = True  # False: exactly the requirements, consistent or not
+    fresh: bool = False  # ask the index even for what is cached
 
 
 def solve(question: Question, cancel: Cancel) -> dict[str, Any]:
@@ -52,6 +53,7 @@ def solve(question: Question, cancel: Cancel) -> dict[str, Any]:
         arguments += ["--python", sys.executable, "--constraints", "constraints.txt"]
         arguments += index_arguments(question.indexes)
         arguments += [] if question.dependencies else ["--no-deps"]
+        arguments += ["--refresh"] if question.fresh else []
         for links in question.find_links:
             arguments += ["--find-links", links if "://" in links else str((question.base / links).resolve())]
         arguments += [word for package in question.upgrade for word in ("--upgrade-package", package)]

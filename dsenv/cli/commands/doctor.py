@@ -1,0 +1,41 @@
+"""`dsenv doctor`."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from dsenv.cli import options, output
+
+_MARKS = {"ok": "ok  ", "note": "note", "fix": "FIX "}
+
+
+def doctor(
+    online: Annotated[bool, typer.Option("--online", help="Also ask the package index.")] = False,
+    json: options.Json = False,
+    progress: options.ProgressOption = "auto",
+) -> None:
+    """Check what dsenv needs on this machine; each finding comes with the command that fixes it.
+
+    Exit code 1 when something has to be fixed.
+
+    Example: dsenv doctor --online
+    """
+    from dsenv.cli import diagnostics
+    from dsenv.events import Cancel
+    from dsenv.workflows.doctor import doctor as examine
+
+    with diagnostics.listener(diagnostics.mode(progress)) as emit:
+        diagnosis = examine(online=online, emit=emit, cancel=Cancel())
+    if json:
+        output.write_json({"healthy": diagnosis.healthy, "findings": diagnosis.findings})
+    else:
+        lines = []
+        for finding in diagnosis.findings:
+            lines.append(f"{_MARKS[finding.status]}  {finding.check:15} {finding.message}")
+            if finding.fix:
+                lines.append(f"      {'':15} -> {finding.fix}")
+        output.write("\n".join(lines))
+    if not diagnosis.healthy:
+        raise typer.Exit(1)
