@@ -163,7 +163,7 @@ def release(state: str, job: Job) -> None:
     """Remove the snapshot that a job ran in, if it had one of its own."""
     root = str(job.facts().get("root", ""))
     snapshots = os.path.join(state, "snapshots") + os.sep
-    if root.startswith(snapshots) and job.status() != RUNNING:
+    if root.startswith(snapshots) and not using(state, root, ""):
         shutil.rmtree(os.path.dirname(root), ignore_errors=True)
 
 

@@ -471,6 +471,8 @@ class Supervisor:
         follower.connection.close()
         if self._stdin_owner is follower:
             self._stdin_owner = None
+        if self._spec.get("session") and not self._followers:
+            self._signal("HUP")  # a shell ends with its terminal
 
     # --- polling
 

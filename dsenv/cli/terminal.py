@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 from dsenv.cli import diagnostics
 
 if TYPE_CHECKING:
+    from dsenv.events import Cancel
     from dsenv.sync.follow import Control
     from dsenv.transports.base import Pty, Stream
 
@@ -47,70 +48,108 @@ def pty() -> Pty | None:
 
 
 class TerminalConsole:
-    """Standard streams as a job's console. A `dsenv.sync.follow.Console`."""
+    """Standard streams as the console of one job, or of several. A `dsenv.sync.follow.Console`."""
 
-    def __init__(self, *, raw: bool, stdin: bool, stdout_to_stderr: bool = False) -> None:
-        """`raw`: the job has a terminal, so every key goes to it. `stdin`: forward standard input at all."""
-        self._raw, self._stdin = raw, stdin
-        self._targets = {"stdout": 2 if stdout_to_stderr else 1, "stderr": 2}
-        self._control: Control | None = None
-        self._interrupts: queue.SimpleQueue[str] = queue.SimpleQueue()
-        self._count = 0
-        self.detached_by_user = False
+    def __init__(
+        self,
+        *,
+        raw: bool,
+        stdin: bool,
+        stdout_to_stderr: bool = False,
+        whole_lines: bool = False,
+        detachable: bool = True,
+        signals: bool = True,
+    ) -> None:
+        """`raw`: the job has a terminal, so every key goes to it. `stdin`: forward standard input.
+
+        `whole_lines`: several jobs write, so no line of one may end up in a line of another. `signals`: ^C goes
+        to the job; else it ends us. `detachable`: the second ^C leaves the job running; else all go to it.
+        """
+        self._raw, self._stdin, self._signals = raw, stdin, signals
+        self._whole_lines, self._detachable = whole_lines, detachable
+        self._targets: dict[Stream, int] = {"stdout": 2 if stdout_to_stderr else 1, "stderr": 2}
+        self._lock = threading.Lock()
+        self._partial: dict[tuple[int, Stream], bytes] = {}
+        self._controls: list[Control] = []
+        self._requests: queue.SimpleQueue[str] = queue.SimpleQueue()
+        self._interrupts = 0
+        self.detached = False
         self.reader_gone = False
 
     def write(self, stream: Stream, data: bytes) -> None:
+        if self._whole_lines:
+            key = (threading.get_ident(), stream)
+            whole, newline, rest = (self._partial.pop(key, b"") + data).rpartition(b"\n")
+            self._partial[key] = rest
+            data = whole + newline
+        with self._lock:
+            self._put(self._targets[stream], data)
+
+    def _put(self, target: int, data: bytes) -> None:
         view = memoryview(data)
         try:
             while view:
-                view = view[os.write(self._targets[stream], view) :]
+                view = view[os.write(target, view) :]
         except BrokenPipeError:
             self.reader_gone = True
-            if self._control:
-                self._control.detach()
+            for control in self._controls:
+                control.detach()
 
     def attach(self, control: Control) -> None:
-        self._control = control
-        threading.Thread(target=self._send_interrupts, daemon=True, name="interrupts").start()
+        self._controls.append(control)
         if self._stdin:
-            threading.Thread(target=self._forward, daemon=True, name="stdin").start()
+            threading.Thread(target=self._forward, args=(control,), daemon=True, name="stdin").start()
 
     @contextlib.contextmanager
     def active(self) -> Iterator[None]:
         """While the run lasts: raw mode where asked for, ^C and window changes to the job, all undone at the end."""
         with contextlib.ExitStack() as stack:
-            stack.enter_context(_handler("SIGINT", lambda: self._interrupts.put("INT")))
-            stack.enter_context(_handler("SIGTERM", lambda: self._interrupts.put("TERM")))
-            stack.enter_context(_handler("SIGHUP", lambda: self._interrupts.put("HUP")))
+            if self._signals:
+                threading.Thread(target=self._pass_on, daemon=True, name="signals").start()
+                for name in ("INT", "TERM", "HUP"):
+                    stack.enter_context(_handler(name, self._signalled))
+                stack.callback(self._requests.put, "")
             if self._raw:
-                stack.enter_context(_handler("SIGWINCH", lambda: self._interrupts.put("WINCH")))
+                stack.enter_context(_handler("WINCH", self._requests.put))
                 stack.enter_context(_raw_mode())
             yield
+            for (_, stream), rest in self._partial.items():
+                self._put(self._targets[stream], rest)
 
-    def _send_interrupts(self) -> None:
-        """Signals to the job, from a thread: a signal handler must not wait for a lock."""
-        control = self._control
-        assert control is not None
-        while True:
-            name = self._interrupts.get()
+    def say_detached(self, job: str) -> None:
+        """Tell how to come back."""
+        diagnostics.write(f"detached; the run goes on\n  next: dsenv attach {job}")
+
+    def _signalled(self, name: str) -> None:
+        if all(control.over for control in self._controls):
+            raise KeyboardInterrupt  # no job runs (yet, or any more): it is meant for us
+        self._requests.put(name)
+
+    def _pass_on(self) -> None:
+        """Signals to the jobs, from a thread: a signal handler must not wait for a lock."""
+        while name := self._requests.get():
             if name == "WINCH":
-                control.resize(*size())
+                for control in self._controls:
+                    control.resize(*size())
             elif name == "HUP":
-                self._detach(control)  # the terminal was closed; the run stays
+                self._detach()  # the terminal was closed; the run stays
             else:
-                self._count += 1
-                if self._count > 1:
-                    self._detach(control)
-                else:
-                    control.signal(name)
+                self._interrupt(name)
 
-    def _detach(self, control: Control) -> None:
-        self.detached_by_user = True
-        control.detach()
+    def _interrupt(self, name: str) -> None:
+        self._interrupts += 1
+        if self._interrupts > 1 and self._detachable:
+            self._detach()
+        else:
+            for control in self._controls:
+                control.signal(name)
 
-    def _forward(self) -> None:
-        control = self._control
-        assert control is not None
+    def _detach(self) -> None:
+        self.detached = True
+        for control in self._controls:
+            control.detach()
+
+    def _forward(self, control: Control) -> None:
         last_interrupt = 0.0
         while True:
             try:
@@ -120,30 +159,34 @@ class TerminalConsole:
             if not data:
                 control.stdin_end()
                 return
-            if self._raw and data == _INTERRUPT:
-                if time.monotonic() - last_interrupt < _TWICE_SECONDS:
-                    self._detach(control)
+            if self._raw and self._detachable and data == _INTERRUPT:
+                now = time.monotonic()
+                if now - last_interrupt < _TWICE_SECONDS:
+                    self._detach()
                     return
-                last_interrupt = time.monotonic()
+                last_interrupt = now
             elif self._raw:
                 last_interrupt = 0.0
             if not control.stdin(data):
                 return
 
-    def say_detached(self, job: str) -> None:
-        """Tell how to come back."""
-        diagnostics.write(f"detached; the run goes on\n  next: dsenv attach {job}")
+
+@contextlib.contextmanager
+def cancelled_by_signals(cancel: Cancel) -> Iterator[None]:
+    """^C and TERM are the ordinary end of what goes on until it is ended."""
+    with _handler("INT", lambda _: cancel.set()), _handler("TERM", lambda _: cancel.set()):
+        yield
 
 
 @contextlib.contextmanager
-def _handler(name: str, action: Callable[[], None]) -> Iterator[None]:
-    number = getattr(signal, name, None)
+def _handler(name: str, action: Callable[[str], None]) -> Iterator[None]:
+    number = getattr(signal, f"SIG{name}", None)
     if number is None or threading.current_thread() is not threading.main_thread():
         yield
         return
 
     def handle(_number: int, _frame: FrameType | None) -> None:
-        action()
+        action(name)
 
     before = signal.signal(number, handle)
     try:

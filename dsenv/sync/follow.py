@@ -63,6 +63,11 @@ class Control:
     def detached(self) -> bool:
         return self._detached
 
+    @property
+    def over(self) -> bool:
+        """Whether there is nothing to control any more."""
+        return self._over
+
     def stdin(self, data: bytes) -> bool:
         """Send input; waits while the job does not take it. False when the job needs no more."""
         for start in range(0, len(data), _BLOCK):

@@ -10,6 +10,8 @@ from dsenv.sync.manifest import Memory
 from dsenv.sync.pull import CAP, STEP, Pull, Pulled
 from dsenv.workflows.target import Target, agent_client
 
+UNLIMITED = 1 << 62  # bytes
+
 
 def pull(
     target: Target, patterns: list[str], *, job: str | None = None, emit: Emit, cancel: Cancel, cap: int = CAP

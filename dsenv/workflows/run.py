@@ -10,13 +10,13 @@ from typing import Any
 from dsenv.agent import runid
 from dsenv.config import paths
 from dsenv.errors import UsageError
-from dsenv.events import Cancel, Emit
+from dsenv.events import Cancel, Emit, step
 from dsenv.models.machine import Machine
 from dsenv.sync.client import AgentClient, RefusedError, as_error
 from dsenv.sync.follow import Console, Follow, Outcome
 from dsenv.sync.pull import Pulled
 from dsenv.transports.base import Pty
-from dsenv.workflows import environment, pull, sync
+from dsenv.workflows import environment, pull, sync, tasks
 from dsenv.workflows.target import Target, agent_client
 
 
@@ -54,6 +54,13 @@ class Ran:
         return 0 if self.status == "running" else Outcome(self.status, self.exit, self.signal, "").code
 
 
+def alone(command: Command, plan: tasks.Plan | None) -> Command:
+    """`command` as the only task of a plan, or as it is without one."""
+    if plan is None:
+        return command
+    return dataclasses.replace(command, argv=plan.tasks[-1].argv, task=plan.tasks[-1].name)
+
+
 def variables(target: Target, names: Sequence[str]) -> tuple[dict[str, str], list[str]]:
     """What is sent with a run: [run] env, the variables named on the command line, and secrets. Raises UsageError."""
     settings = target.project.config.run
@@ -88,11 +95,51 @@ def run(target: Target, command: Command, console: Console, *, emit: Emit, cance
         with target.locked(cancel):
             sync.push(target, client, machine, job, emit=emit, cancel=cancel)
             ready = _environment(target, machine, emit, cancel)
-            request = _request(target, machine, command, job, ready.prefix if ready else None)
-            answer = _start(client, machine, request)
-        return finish(target, machine, client, command, answer, console, emit=emit, cancel=cancel)
+            answer = _start(client, machine, _request(target, machine, command, job, ready))
+        return _follow(target, machine, client, command, answer, console, emit, cancel)
     finally:
         client.close()
+
+
+@dataclasses.dataclass(frozen=True)
+class RanTasks:
+    """Tasks that were run, in the order in which they ended."""
+
+    task: str
+    runs: list[Ran]
+    skipped: list[str]  # because a task that they need failed
+
+    @property
+    def code(self) -> int:
+        """The command's own code where one task failed, 1 where several did."""
+        failed = [ran.code for ran in self.runs if ran.code]
+        return failed[0] if len(failed) == 1 else min(len(failed), 1)
+
+
+def run_tasks(
+    target: Target, plan: tasks.Plan, command: Command, console: Console, *, jobs: int, emit: Emit, cancel: Cancel
+) -> RanTasks:
+    """Run a task and those it needs on one and the same state of the code. `command` gives all but argv and name."""
+    machine = target.machine()
+    group = runid.new()
+    with agent_client(target) as client, target.locked(cancel):
+        root = sync.push(target, client, machine, group, emit=emit, cancel=cancel).root
+        ready = _environment(target, machine, emit, cancel)
+    runs: list[Ran] = []
+
+    def one(task: tasks.Planned) -> bool:
+        cancel.check()
+        mine = dataclasses.replace(command, argv=task.argv, task=task.name, group=group)
+        with step(emit, f"task-{task.name}", f"task {task.name}") as note, agent_client(target) as client:
+            request = {**_request(target, machine, mine, runid.new(), ready), "root": root}
+            answer = _start(client, machine, request)
+            ran = _follow(target, machine, client, mine, answer, console, emit, cancel)
+            note.note = "" if ran.code == 0 else f"exit code {ran.code}"
+        runs.append(ran)
+        return ran.code == 0 and ran.status == "done"
+
+    skipped = tasks.execute(plan, one, jobs)
+    return RanTasks(plan.tasks[-1].name, runs, skipped)
 
 
 def _environment(target: Target, machine: Machine, emit: Emit, cancel: Cancel) -> environment.Ready | None:
@@ -103,7 +150,9 @@ def _environment(target: Target, machine: Machine, emit: Emit, cancel: Cancel) -
         return environment.ensure(target, machine, transport, emit, cancel)
 
 
-def _request(target: Target, machine: Machine, command: Command, job: str, prefix: str | None) -> dict[str, Any]:
+def _request(
+    target: Target, machine: Machine, command: Command, job: str, ready: environment.Ready | None
+) -> dict[str, Any]:
     request: dict[str, Any] = {
         "job": job,
         "argv": list(command.argv),
@@ -112,7 +161,7 @@ def _request(target: Target, machine: Machine, command: Command, job: str, prefi
         "task": command.task,
         "project": target.project.config.project.name,
         "group": command.group,
-        "prefix": prefix,
+        "prefix": ready.prefix if ready else None,
         "store": store_for(target, machine),
         "detach": command.detach,
         "stdin": command.stdin and not command.detach,
@@ -131,17 +180,17 @@ def _start(client: AgentClient, machine: Machine, request: dict[str, Any]) -> di
         raise as_error(refused, machine) from refused
 
 
-def finish(
+def _follow(
     target: Target,
     machine: Machine,
     client: AgentClient,
     command: Command,
     answer: Mapping[str, Any],
     console: Console,
-    *,
     emit: Emit,
     cancel: Cancel,
 ) -> Ran:
+    """Follow a run that was just started, and bring its outputs back when it has ended."""
     job, root = str(answer["job"]), str(answer["root"])
     outcome, outputs = Outcome("running", None, None, root), Pulled()
     if not command.detach:

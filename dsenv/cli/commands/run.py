@@ -1,38 +1,27 @@
-"""dsenv run"""
+"""`dsenv run`."""
 
 from __future__ import annotations
 
-import sys
 from typing import Annotated, Any
 
 import typer
-from typer.core import TyperCommand
 
+from dsenv.cli.dashes import DashCommand, behind
 from dsenv.cli.options import DryRun, Json, On, ProgressOption
-
-CONTEXT = {"allow_interspersed_args": False, "ignore_unknown_options": False}
-
-
-class RunCommand(TyperCommand):
-    """Remembers whether `--` was typed: it tells a command from a task."""
-
-    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        ctx.meta["dsenv.dashes"] = "--" in args
-        return super().parse_args(ctx, args)
 
 
 def register(app: typer.Typer) -> None:
-    """Add the command, with its own way to read arguments."""
-    app.command("run", cls=RunCommand, context_settings=CONTEXT)(run)
+    """Add the command, which keeps its hands off what stands behind `--`."""
+    app.command("run", cls=DashCommand)(run)
 
 
 def run(
     context: typer.Context,
-    words: Annotated[list[str], typer.Argument(metavar="TASK | -- CMD...", help="A task's name, or -- and a command.")],
+    task: Annotated[
+        str | None, typer.Argument(metavar="[TASK] [-- CMD...]", help="A task of dsenv.toml, or -- and a command.")
+    ] = None,
     on: On = "default",
-    detach: Annotated[
-        bool, typer.Option("--detach", "-d", help="Start it, print its id, and leave it running.")
-    ] = False,
+    detach: Annotated[bool, typer.Option("--detach", "-d", help="Start it, print its id, leave it running.")] = False,
     env: Annotated[
         list[str] | None, typer.Option("--env", metavar="NAME[=VALUE]", help="Send this variable too; repeatable.")
     ] = None,
@@ -41,33 +30,71 @@ def run(
     ] = None,
     jobs: Annotated[int, typer.Option("--jobs", min=1, help="How many tasks may run at the same time.")] = 2,
     dry_run: DryRun = False,
-    as_json: Json = False,
+    json: Json = False,
     progress: ProgressOption = "auto",
 ) -> None:
-    """Bring the code to the workstation and run there as if it were here: output, exit code, ^C, outputs back.
+    """Bring the code to the workstation and run there as if it were here.
 
-    A task's words are split as a shell would, then {parameters} are replaced.
+    stdout, stderr and the exit code are the command's own; 125 is a failure of dsenv. ^C goes to the command, a
+    second one detaches and leaves it running. Outputs come back when it has ended.
 
     Example: dsenv run -- python train.py --rows 1000
     """
     from dsenv.cli import diagnostics, output, terminal
+    from dsenv.errors import UsageError
     from dsenv.events import Cancel
     from dsenv.workflows import run as workflow
+    from dsenv.workflows import tasks
     from dsenv.workflows.target import open_target
 
+    words = behind(context)
+    if (words is None) == (task is None) or words == []:
+        raise UsageError(
+            "say what to run: a task's name, or -- and a command",
+            hint=f"dsenv run -- {task or ''} {' '.join(words or ['python', 'train.py'])}".replace("  ", " "),
+        )
+    if words and param:
+        raise UsageError("--param is for tasks", hint="write the arguments into the command")
     target = open_target(on)
+    plan = tasks.plan(target.project.config.tasks, task, param or []) if task else None
+    if dry_run:
+        _show_plan(plan, words, json)
+        return
+    if detach and plan and len(plan.tasks) > 1:
+        raise UsageError(f"{task} needs other tasks, so it cannot be detached", hint=f"dsenv run {task}")
+    alone = plan is None or len(plan.tasks) == 1
     values, secrets = workflow.variables(target, env or [])
-    pty = None if as_json or detach else terminal.pty()
-    console = terminal.TerminalConsole(raw=pty is not None, stdin=not detach, stdout_to_stderr=as_json)
-    command = workflow.Command(
-        argv=words, env=values, secrets=secrets, detach=detach, pty=pty, stdin=sys.stdin is not None
+    pty = terminal.pty() if alone and not (json or detach) else None
+    console = terminal.TerminalConsole(
+        raw=pty is not None, stdin=alone and not detach, whole_lines=not alone and jobs > 1, stdout_to_stderr=json
     )
-    with diagnostics.listener(progress) as emit, console.active():
-        result = workflow.run(target, command, console, emit=emit, cancel=Cancel())
-    if as_json:
+    command = workflow.Command(words or [], env=values, secrets=secrets, detach=detach, pty=pty, stdin=alone)
+    cancel = Cancel()
+    with diagnostics.listener(diagnostics.mode(progress)) as emit, console.active():
+        result: Any
+        if plan and not alone:
+            result = workflow.run_tasks(target, plan, command, console, jobs=jobs, emit=emit, cancel=cancel)
+        else:
+            result = workflow.run(target, workflow.alone(command, plan), console, emit=emit, cancel=cancel)
+    if json:
         output.write_json(result)
     elif detach:
         output.write(result.id)
-    elif result.status == "running":
-        console.say_detached(result.id)
-    raise typer.Exit(result.code)
+    elif console.detached:
+        console.say_detached(result.id if alone else "last")
+    raise typer.Exit(141 if console.reader_gone else result.code)
+
+
+def _show_plan(plan: Any, words: list[str] | None, as_json: bool) -> None:
+    import shlex
+
+    from dsenv.cli import output
+    from dsenv.workflows.tasks import Plan, Planned
+
+    shown = plan or Plan([Planned("", words or [], [])])
+    if as_json:
+        output.write_json(shown)
+        return
+    for item in shown.tasks:
+        needs = f"   (needs {', '.join(item.needs)})" if item.needs else ""
+        output.write(f"{item.name + ': ' if item.name else ''}{shlex.join(item.argv)}{needs}")

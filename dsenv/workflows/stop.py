@@ -1,0 +1,50 @@
+"""Switch a workstation off, keeping its files."""
+
+from __future__ import annotations
+
+import dataclasses
+
+from dsenv.errors import DsenvError, ProviderError, WorkstationNotReadyError
+from dsenv.events import Cancel, Emit, step
+from dsenv.models.machine import State
+from dsenv.providers.base import CanStop
+from dsenv.workflows.ps import jobs_of
+from dsenv.workflows.target import Target, agent_client
+
+
+@dataclasses.dataclass(frozen=True)
+class Stopped:
+    """A workstation after `stop`."""
+
+    name: str
+    state: str
+    ended_runs: list[str]  # ids of runs that were ended by it
+
+
+def stop(target: Target, *, dry_run: bool = False, emit: Emit, cancel: Cancel) -> Stopped:
+    """Stopped already is fine. Raises WorkstationNotReadyError when there is none, ProviderError."""
+    name = target.identity.name
+    machine = target.find()
+    if machine is None:
+        raise WorkstationNotReadyError(f"there is no workstation {name} for {target.project.root}", hint="dsenv up")
+    if not isinstance(target.provider, CanStop):
+        raise ProviderError(f"workstations of {machine.provider} cannot be stopped", hint="dsenv down")
+    runs = running_on(target)
+    if dry_run:
+        return Stopped(name, machine.state.value, runs)
+    with target.locked(cancel), step(emit, "stop", f"stop {name}") as note:
+        machine = target.provider.stop(machine, emit)
+        note.note = f"{len(runs)} runs ended" if runs else ""
+    return Stopped(name, machine.state.value, runs)
+
+
+def running_on(target: Target) -> list[str]:
+    """Ids of what runs there now; empty when it cannot be asked."""
+    machine = target.find()
+    if machine is None or machine.state is not State.RUNNING:
+        return []
+    try:
+        with agent_client(target) as client:
+            return [job.id for job in jobs_of(client, machine) if job.status == "running"]
+    except DsenvError:
+        return []
