@@ -231,11 +231,11 @@ def installed_packages(status: str = DPKG_STATUS) -> Dict[str, str]:
 
 def _become(environment_id: str, envs_dir: Optional[str], arguments: List[str]) -> None:
     """Go on as the Python of an environment; stay as we are when it is not here."""
-    from dsenv.agent import install
+    from dsenv.agent import environments
 
-    found = install.present(environment_id, os.environ, envs_dir)
+    found = environments.present(environment_id, os.environ, envs_dir)
     if found:
-        python = install.python_of(found["prefix"])
+        python = environments.python_of(found["prefix"])
         os.execv(python, [python, os.path.abspath(sys.argv[0]), "fingerprint", *arguments])  # noqa: S606 - no shell
 
 
@@ -244,7 +244,7 @@ def main(arguments: List[str]) -> int:
 
     Writes one JSON document about the Python that runs it, or about the environment ID's when that is here.
     """
-    from dsenv.agent import install, numeric, verify
+    from dsenv.agent import environments, numeric, verify
 
     values = dict(word.partition(":")[::2] for word in arguments)
     if values.get("environment"):
@@ -259,7 +259,7 @@ def main(arguments: List[str]) -> int:
         if os.path.isdir(site):
             checked = verify.check(site)
             facts.update(content=checked.content, changed=checked.changed, unlisted=checked.unlisted[:100])
-    manifest = install.read_manifest(sys.prefix)
+    manifest = environments.read_manifest(sys.prefix)
     if manifest:
         facts["lock_id"] = manifest.get("id")
     wanted = [word[len("apt:") :] for word in arguments if word.startswith("apt:")]

@@ -12,21 +12,13 @@ import contextlib
 import json
 import os
 import shutil
-import stat
 import subprocess
 import sys
 import tempfile
 import time
-from typing import Any, Callable, Dict, Iterator, List, Mapping, Optional, Tuple
+from typing import Any, Callable, Dict, Iterator, List, Mapping, Tuple
 
-from dsenv.agent import interpreters, places, verify
-
-MANIFEST = "dsenv-environment.json"
-FORMAT = 1
-SYSTEM_ROOT = "/opt/dsenv/envs"
-KEEP = 20
-_RECENT = 24 * 3600.0
-_STAGING = ".tmp"
+from dsenv.agent import environments, interpreters, verify
 
 Report = Callable[[Dict[str, Any]], None]
 Stop = Callable[[], bool]
@@ -44,82 +36,29 @@ class InstallStoppedError(Exception):
     """The caller asked to stop; nothing half-made is left."""
 
 
-def folder_name(environment_id: str) -> str:
-    """The name of an environment's folder: enough of its id to be unique, short enough to read."""
-    return environment_id[:24]
-
-
-def roots(environ: Mapping[str, str], envs_dir: Optional[str] = None) -> List[str]:
-    """Where environments may be, best first. An explicit folder (argument or DSENV_ENVS_DIR) is the only one."""
-    explicit = envs_dir or environ.get("DSENV_ENVS_DIR")
-    if explicit:
-        return [os.path.abspath(explicit)]
-    return [SYSTEM_ROOT, os.path.join(places.data_dir(environ), "envs")]
-
-
-def present(
-    environment_id: str, environ: Mapping[str, str], envs_dir: Optional[str] = None
-) -> Optional[Dict[str, Any]]:
-    """The environment if it is complete, ours or root's, and its Python is still there; None otherwise."""
-    for root in roots(environ, envs_dir):
-        prefix = os.path.join(root, folder_name(environment_id))
-        manifest = read_manifest(prefix)
-        if manifest is None or manifest.get("id") != environment_id or not trusted(prefix):
-            continue
-        if not os.access(python_of(prefix), os.X_OK):
-            continue
-        with contextlib.suppress(OSError):  # root's environments are used by all, and touched by root
-            os.utime(os.path.join(prefix, MANIFEST))
-        return dict(manifest, prefix=prefix, rung="present")
-    return None
-
-
-def python_of(prefix: str) -> str:
-    """The interpreter of an environment."""
-    return os.path.join(prefix, "bin", "python")
-
-
-def read_manifest(prefix: str) -> Optional[Dict[str, Any]]:
-    """The manifest, which is written last: a prefix without a readable one is not an environment."""
-    try:
-        with open(os.path.join(prefix, MANIFEST), "rb") as stream:
-            value = json.loads(stream.read(1 << 22))
-    except (OSError, ValueError):
-        return None
-    return value if isinstance(value, dict) and value.get("format") == FORMAT else None
-
-
-def trusted(path: str) -> bool:
-    """Whether nobody but root and the caller could have written here."""
-    try:
-        facts = os.stat(path)
-    except OSError:
-        return False
-    return facts.st_uid in (0, os.geteuid()) and not facts.st_mode & (stat.S_IWGRP | stat.S_IWOTH)
-
-
 def install(request: Dict[str, Any], report: Report, stop: Stop = lambda: False) -> Dict[str, Any]:
     """Make the environment of `request`, or find it. Raises InstallFailedError, InstallStoppedError."""
     environ = os.environ
-    found = present(request["id"], environ, request.get("envs_dir"))
+    found = environments.present(request["id"], environ, request.get("envs_dir"))
     if found:
         return found
-    root = _writable_root(roots(environ, request.get("envs_dir")))
-    with _only_one(os.path.join(root, folder_name(request["id"]) + ".lock"), report, stop) as waited:
-        found = present(request["id"], environ, request.get("envs_dir")) if waited else None
+    root = _writable_root(environments.roots(environ, request.get("envs_dir")))
+    with _only_one(os.path.join(root, environments.folder_name(request["id"]) + ".lock"), report, stop) as lock:
+        # Another installer may have finished between the first look and the lock.
+        found = environments.present(request["id"], environ, request.get("envs_dir"))
         if found is None:
-            found = _Build(request, root, report, stop).run()
-    collect(root, keep=KEEP, spare=found["prefix"])
+            found = _Build(request, root, report, stop, lock).run()
+    environments.collect(root, keep=environments.KEEP, spare=found["prefix"])
     return found
 
 
 class _Build:
     """One installation, from an empty staging folder to the rename."""
 
-    def __init__(self, request: Dict[str, Any], root: str, report: Report, stop: Stop) -> None:
-        self.request, self.root, self.report, self.stop = request, root, report, stop
-        self.prefix = os.path.join(root, folder_name(request["id"]))
-        self.staging = self.prefix + _STAGING
+    def __init__(self, request: Dict[str, Any], root: str, report: Report, stop: Stop, lock: int) -> None:
+        self.request, self.root, self.report, self.stop, self.lock = request, root, report, stop, lock
+        self.prefix = os.path.join(root, environments.folder_name(request["id"]))
+        self.staging = self.prefix + environments.STAGING
 
     def run(self) -> Dict[str, Any]:
         self._clear_leftovers()
@@ -157,7 +96,12 @@ class _Build:
             with open(file, "w", encoding="utf-8") as out:
                 out.write(self.request["requirements"])
             arguments = ["pip", "sync", "--no-progress", "--require-hashes", "--no-build", "--allow-empty-requirements"]
-            arguments += ["--python", python_of(self.staging), *self.request.get("index_arguments", []), file]
+            arguments += [
+                "--python",
+                environments.python_of(self.staging),
+                *self.request.get("index_arguments", []),
+                file,
+            ]
             self.report({"step": "packages", "from": "cache"})
             if self._attempt(*arguments, "--offline").returncode == 0:
                 return "cache"
@@ -175,7 +119,8 @@ class _Build:
         # Files are copied: hard links would make an edit in one environment an edit of the cache and of all others.
         environ.setdefault("UV_LINK_MODE", "copy")
         environ.update(UV_PYTHON_DOWNLOADS="never", DSENV_WHEELS=self.request.get("wheels") or "/nowhere")
-        return run_until(self.stop, [self.request["uv"], *arguments], environ)
+        # uv holds the lock too: when we are killed it goes on writing for a while, and nobody may build beside it.
+        return run_until(self.stop, [self.request["uv"], *arguments], environ, (self.lock,))
 
     def _verified(self, base: Tuple[str, str]) -> Dict[str, Any]:
         self.report({"step": "verify"})
@@ -188,7 +133,7 @@ class _Build:
                 detail="\n".join(checked.problems[:20]),
             )
         return {
-            "format": FORMAT,
+            "format": environments.FORMAT,
             "id": self.request["id"],
             "python": {"version": base[1], "base": base[0]},
             "content": checked.content,
@@ -198,11 +143,13 @@ class _Build:
         }
 
     def _write(self, manifest: Dict[str, Any]) -> None:
-        with open(os.path.join(self.staging, MANIFEST), "w", encoding="utf-8") as out:
+        with open(os.path.join(self.staging, environments.MANIFEST), "w", encoding="utf-8") as out:
             json.dump(manifest, out, indent=1)
             out.flush()
             os.fsync(out.fileno())
 
+
+_UNREACHABLE = ("dns error", "connection refused", "error sending request", "timed out", "failed to fetch")
 
 # A user's own settings of these would build another environment than the lock's.
 _DISTURBING = frozenset({
@@ -212,12 +159,20 @@ _DISTURBING = frozenset({
 })  # fmt: skip
 
 
-def run_until(stop: Stop, argv: List[str], environ: Mapping[str, str]) -> "subprocess.CompletedProcess[bytes]":
+def run_until(
+    stop: Stop, argv: List[str], environ: Mapping[str, str], keep_open: Tuple[int, ...] = ()
+) -> "subprocess.CompletedProcess[bytes]":
     """Run a program with its output kept; end it when `stop()` says so. Raises InstallFailedError too."""
     try:
         with tempfile.TemporaryFile() as errors:
             child = subprocess.Popen(
-                argv, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=errors, env=dict(environ), cwd="/"
+                argv,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=errors,
+                env=dict(environ),
+                cwd="/",
+                pass_fds=keep_open,
             )
             try:
                 while True:
@@ -251,7 +206,7 @@ def explain(text: str) -> InstallFailedError:
         return InstallFailedError(
             "the disk is full", hint="free some space (`dsenv doctor` shows where), then repeat", detail=detail
         )
-    if any(word in lower for word in ("dns error", "connection refused", "error sending request", "failed to fetch")):
+    if "status client error" not in lower and any(word in lower for word in _UNREACHABLE):
         return InstallFailedError(
             "the package index cannot be reached",
             hint="check the network or UV_DEFAULT_INDEX, then repeat",
@@ -279,7 +234,7 @@ def _writable_root(choices: List[str]) -> str:
         except OSError as error:
             last = "{}: {}".format(root, error.strerror)
             continue
-        if writable(root):
+        if environments.writable(root):
             return root
         last = "{}: is not writable, or others than you and root can write to it".format(root)
     raise InstallFailedError(
@@ -287,17 +242,9 @@ def _writable_root(choices: List[str]) -> str:
     )
 
 
-def writable(root: str) -> bool:
-    """Whether environments can be made in `root`, or `root` itself, and nobody else could put some there."""
-    existing = root
-    while not os.path.lexists(existing):
-        existing = os.path.dirname(existing)
-    return trusted(existing) and os.access(existing, os.W_OK)
-
-
 @contextlib.contextmanager
-def _only_one(file: str, report: Report, stop: Stop) -> Iterator[bool]:
-    """Hold the lock of one environment; yields whether another installer had it before."""
+def _only_one(file: str, report: Report, stop: Stop) -> Iterator[int]:
+    """Hold the lock of one environment; yields its open file."""
     import fcntl
 
     try:
@@ -317,7 +264,7 @@ def _only_one(file: str, report: Report, stop: Stop) -> Iterator[bool]:
             if stop():
                 raise InstallStoppedError
             time.sleep(0.05)
-        yield waited
+        yield handle
     finally:
         os.close(handle)
 
@@ -330,29 +277,6 @@ def _disk_errors(root: str) -> Iterator[None]:
         raise InstallFailedError(
             "cannot write in {}: {}".format(root, error.strerror), hint="free some space or set DSENV_ENVS_DIR"
         ) from error
-
-
-def collect(root: str, *, keep: int, spare: str) -> List[str]:
-    """Remove the caller's environments beyond the last `keep` by use; never `spare`, nor one used within a day.
-
-    Returns the removed prefixes.
-    """
-    used: List[Tuple[float, str]] = []
-    for name in os.listdir(root):
-        prefix = os.path.join(root, name)
-        file = os.path.join(prefix, MANIFEST)
-        with contextlib.suppress(OSError):
-            if not name.endswith(_STAGING) and os.stat(prefix).st_uid == os.geteuid():
-                used.append((os.stat(file).st_mtime, prefix))
-    removed = []
-    for when, prefix in sorted(used, reverse=True)[keep:]:
-        if prefix != spare and time.time() - when > _RECENT:
-            # Without its manifest it is no environment any more, so a half-removed one is never used.
-            with contextlib.suppress(OSError):
-                os.unlink(os.path.join(prefix, MANIFEST))
-            shutil.rmtree(prefix, ignore_errors=True)
-            removed.append(prefix)
-    return removed
 
 
 def _read_json(file: str) -> Any:

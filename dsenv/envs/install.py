@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import dsenv.agent.install as agent
+from dsenv.agent import environments
 from dsenv.agent.schema import Distribution
 from dsenv.envs.executable import index_arguments, uv_executable, uv_version
 from dsenv.envs.lockfile import Lock
@@ -40,14 +41,15 @@ class Environment:
 def here(lock: Lock, *, emit: Emit, cancel: Cancel) -> Environment:
     """The environment of `lock` on this machine; made when it is not there. Raises InstallError."""
     with step(emit, "environment", _TITLE) as note:
-        found = agent.present(lock.id, os.environ)
+        found = environments.present(lock.id, os.environ)
         if found is None:
             with _wheel_folder(lock) as wheels:
-                found = _install_here(_request(lock, uv=uv_executable(), wheels=str(wheels)), emit, cancel)
+                found = _install_here(request(lock, uv=uv_executable(), wheels=str(wheels)), emit, cancel)
         return _described(found, note)
 
 
-def _request(lock: Lock, *, uv: str, wheels: str) -> dict[str, Any]:
+def request(lock: Lock, *, uv: str, wheels: str) -> dict[str, Any]:
+    """What the agent's `install` is asked: `uv` and `wheels` are paths on the machine that installs."""
     return {
         "id": lock.id,
         "python": lock.python,
@@ -84,7 +86,7 @@ def _described(found: dict[str, Any], note: StepNote) -> Environment:
     return Environment(
         id=str(found["id"]),
         prefix=prefix,
-        python=agent.python_of(prefix),
+        python=environments.python_of(prefix),
         rung=str(found["rung"]),
         python_version=version,
         content=str(found["content"]),
@@ -116,8 +118,8 @@ def from_distributions(
 
 def root_here() -> str:
     """The folder in which this machine's environments are made, for a workstation that is this machine."""
-    choices = agent.roots(os.environ)
-    return next((root for root in choices if agent.writable(root)), choices[-1])
+    choices = environments.roots(os.environ)
+    return next((root for root in choices if environments.writable(root)), choices[-1])
 
 
 def on(
@@ -136,8 +138,8 @@ def on(
     """
     with step(emit, "environment", _TITLE) as note:
         command = deploy(transport, python)
-        request = _request(lock, uv=_uv_on(transport), wheels=_put_wheels(transport, lock)) | {"envs_dir": envs_dir}
-        return _described(_converse(transport, [*command, "install", "-"], request, emit, cancel), note)
+        wanted = request(lock, uv=_uv_on(transport), wheels=_put_wheels(transport, lock)) | {"envs_dir": envs_dir}
+        return _described(_converse(transport, [*command, "install", "-"], wanted, emit, cancel), note)
 
 
 def _uv_on(transport: Transport) -> str:

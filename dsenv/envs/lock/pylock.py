@@ -154,13 +154,22 @@ def _package(
 
 
 def no_build(missing: list[Missing]) -> LockError:
-    """The error for packages that a target platform cannot have, with what the user can choose."""
-    platforms = sorted({item.platform for item in missing})
-    return LockError(
-        f"{len(missing)} package{'s' if len(missing) > 1 else ''} cannot be had on every platform: {missing[0]}",
-        detail="\n".join(str(item) for item in missing[1:]) or None,
-        hint=f"choose: take {', '.join(platforms)} out of `platforms` in dsenv.toml; pin another version of "
-        f"{missing[0].package}; or give it a marker such as `; sys_platform == 'linux'`",
+    """The error for packages that a target platform cannot have: all of them, the first as the message."""
+    platforms = ", ".join(sorted({item.platform for item in missing}))
+    detail = "\n".join(str(item) for item in missing) if len(missing) > 1 else None
+    return LockError(str(missing[0]), hint=_choices(missing[0].package, platforms), detail=detail)
+
+
+def no_build_for(package: str, version: str, platforms: str, detail: str) -> LockError:
+    """The same error, when the solver found it first."""
+    message = f"{package} {version} has no build for {platforms}"
+    return LockError(message, hint=_choices(package, platforms), detail=detail)
+
+
+def _choices(package: str, platforms: str) -> str:
+    return (
+        f"choose: take {platforms} out of `platforms` in dsenv.toml; pin another version of {package}; "
+        "or give it a marker such as `; sys_platform == 'linux'`"
     )
 
 

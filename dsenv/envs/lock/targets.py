@@ -18,6 +18,7 @@ _MARKERS = {
     "osx-arm64": ("darwin", "arm64", "posix", "Darwin"),
     "win-64": ("win32", "AMD64", "nt", "Windows"),
 }
+NAMES = tuple(_MARKERS)
 _NEWEST_GLIBC = 60
 _MACOS = (26, 0)
 _ALIASES = {5: "manylinux1", 12: "manylinux2010", 17: "manylinux2014"}

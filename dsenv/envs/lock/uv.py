@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import re
 import subprocess
 import sys
 import tempfile
@@ -16,10 +17,13 @@ from typing import Any
 from dsenv.envs import toml
 from dsenv.envs.executable import index_arguments, uv_executable
 from dsenv.envs.lock import targets
+from dsenv.envs.lock.pylock import no_build_for
 from dsenv.errors import LockError
 from dsenv.events import Cancel
 
 _TAIL = 30
+_PROJECT = "dsenv-question"
+_UNREACHABLE = ("dns error", "connection refused", "error sending request", "timed out", "failed to fetch")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -65,7 +69,7 @@ def _project(question: Question) -> str:
     """A project that needs what is asked for, on exactly the Pythons and platforms that are asked for."""
     exact = question.python.count(".") == 2
     values = {
-        "name": "dsenv-question",
+        "name": _PROJECT,
         "version": "0",
         "requires-python": f"=={question.python}" + ("" if exact else ".*"),
         "dependencies": list(question.requirements),
@@ -88,7 +92,7 @@ def export(project: Path, cancel: Cancel) -> dict[str, Any]:
 def build_wheel(source: Path, output: Path, python: str, cancel: Cancel) -> Path:
     """Build a folder or an sdist into one wheel in `output`. Raises LockError with the end of the build's log."""
     before = set(output.glob("*.whl"))
-    arguments = ["build", "--wheel", "--out-dir", str(output), "--python", python, "--quiet", str(source)]
+    arguments = ["build", "--wheel", "--out-dir", str(output), "--python", python, str(source)]
     _call(arguments, output, cancel, what=f"{source} cannot be built into a wheel")
     made = sorted(set(output.glob("*.whl")) - before)
     if not made:
@@ -122,21 +126,28 @@ def _call(arguments: Sequence[str], folder: Path, cancel: Cancel, *, what: str) 
 
 
 def _explain(what: str, text: str) -> LockError:
-    lines = [line.rstrip() for line in text.splitlines() if line.strip()]
-    detail = "\n".join(lines[-_TAIL:])
+    lines = [line.rstrip().replace(_PROJECT, "the project") for line in text.splitlines() if line.strip()]
+    # uv's hints name settings of uv, which dsenv makes itself.
+    detail = "\n".join([line for line in lines if "tool.uv." not in line][-_TAIL:])
     lower = text.lower()
-    if any(word in lower for word in ("dns error", "connection refused", "error sending request", "timed out")):
-        return LockError(
-            "the package index cannot be reached",
-            hint="check the network or UV_DEFAULT_INDEX, then repeat",
-            detail=detail,
-        )
+    if "status client error" not in lower and any(word in lower for word in _UNREACHABLE):
+        hint = "check the network or UV_DEFAULT_INDEX, then repeat"
+        return LockError("the package index cannot be reached", hint=hint, detail=detail)
     if "no space left" in lower:
         return LockError("the disk is full", hint="free some space, then repeat", detail=detail)
-    if "building source distributions is disabled" in lower or "no wheels" in lower or "no usable wheels" in lower:
+    unbuilt = re.search(r"(?:Because|because) (\S+?)==(\S+) has no `([^`]+)`-compatible wheels", " ".join(text.split()))
+    if unbuilt:
+        return no_build_for(unbuilt.group(1), unbuilt.group(2), _platforms_of(unbuilt.group(3)), detail)
+    if "building source distributions is disabled" in lower or "has no wheels" in lower or "no usable wheels" in lower:
         return LockError(
             f"{what}: a package has no wheel, and dsenv never builds from an index",
             hint="pin a version that has wheels, or name its folder or git URL so that dsenv builds it once",
             detail=detail,
         )
     return LockError(what, hint="change the requirements that it names, then repeat `dsenv lock`", detail=detail)
+
+
+def _platforms_of(condition: str) -> str:
+    """The platforms of dsenv.toml that a marker expression of the solver is about."""
+    found = [name for name in targets.NAMES if all(part in condition for part in targets.marker(name).split(" and "))]
+    return ", ".join(found) or condition
