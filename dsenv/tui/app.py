@@ -63,7 +63,8 @@ class DsenvApp(App[int]):
         """The one place where the state changes."""
         self.state = model.apply(self.state, told)
         screen = self.screen
-        if isinstance(screen, (RunsScreen, RunScreen)):
+        # A screen that is not composed yet renders the state when it is.
+        if isinstance(screen, (RunsScreen, RunScreen)) and screen.ready:
             screen.render_state(self.state)
 
     # What screens ask for.

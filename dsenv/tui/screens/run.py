@@ -31,6 +31,8 @@ _VERDICT_STYLE = {
 class RunScreen(Screen[None]):
     """Traceback, source and locals; output, inputs, differences; and the keys to act on them."""
 
+    ready = False
+
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("r", "reproduce", "Reproduce"),
         Binding("w", "working_tree", "Is it fixed?"),
@@ -65,6 +67,7 @@ class RunScreen(Screen[None]):
 
     def on_mount(self) -> None:
         self._rows: tuple[model.FrameRow, ...] | None = None
+        self.ready = True
         self.query_one("#frames", OptionList).focus()
         self.render_state(self._owner.state)
 

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 class RunsScreen(Screen[None]):
     """Failed runs, newest first; typing filters them."""
 
+    ready = False
+
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("slash", "filter", "Filter"),
         Binding("enter", "open", "Open", show=True),
@@ -43,6 +45,7 @@ class RunsScreen(Screen[None]):
             table.add_column(label, width=width, key=label)
         table.focus()
         self._shown: tuple[RunSummary, ...] | None = None
+        self.ready = True
         self.render_state(self._owner.state)
 
     @property

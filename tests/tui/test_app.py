@@ -1,0 +1,182 @@
+"""The application driven by keys, on real stores; what it looks like is in test_snapshots."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+import pytest
+from textual.pilot import Pilot
+from textual.widgets import DataTable, Input, TabbedContent
+
+from dsenv.errors import StateError
+from dsenv.events import Cancel, Emit, StepStarted
+from dsenv.testing.records import RecordBuilder
+from dsenv.tui import model
+from dsenv.tui.app import DsenvApp
+from dsenv.tui.screens.run import RunScreen
+from dsenv.tui.screens.runs import RunsScreen
+
+Script = Callable[[DsenvApp, Pilot[int]], Awaitable[None]]
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Path:
+    for number, command in enumerate((["python", "train.py"], ["python", "score.py", "--fast"])):
+        builder = RecordBuilder(tmp_path / "store", f"20260301T10150{number}-000001-abcd")
+        builder.record["command"] = command
+        builder.write()
+    return tmp_path / "store"
+
+
+def play(app: DsenvApp, script: Script, size: tuple[int, int] = (80, 24)) -> int | None:
+    """Run a script against the application; returns the exit code."""
+
+    async def session() -> None:
+        async with app.run_test(size=size) as pilot:
+            await settled(app, pilot)
+            await script(app, pilot)
+
+    asyncio.run(session())
+    return app.return_value
+
+
+async def settled(app: DsenvApp, pilot: Pilot[int]) -> None:
+    """Until no workflow runs and its messages are handled."""
+    for _ in range(200):
+        await pilot.pause()
+        if not app._bridge.busy and (app.state.loaded or app.state.details or app.state.problem):
+            break
+        await asyncio.sleep(0.02)
+    await pilot.pause()
+
+
+def test_filter_open_and_back(store: Path) -> None:
+    async def script(app: DsenvApp, pilot: Pilot[int]) -> None:
+        assert isinstance(app.screen, RunsScreen)
+        assert app.screen.query_one(DataTable).row_count == 2
+        await pilot.press("slash", *"fast")
+        assert app.screen.query_one(DataTable).row_count == 1
+        await pilot.press("enter", "enter")
+        await settled(app, pilot)
+        assert isinstance(app.screen, RunScreen)
+        assert app.state.details is not None and "score.py" in app.state.details.record["command"]
+        await pilot.press("escape")
+        assert isinstance(app.screen, RunsScreen)
+        assert app.screen.query_one(Input).value == "fast"
+        await pilot.press("escape")
+        assert app.screen.query_one(DataTable).row_count == 2
+        await pilot.press("q")
+
+    assert play(DsenvApp(None, str(store)), script) == 0
+
+
+def test_a_run_on_the_command_line_is_opened_at_once(store: Path) -> None:
+    async def script(app: DsenvApp, pilot: Pilot[int]) -> None:
+        assert isinstance(app.screen, RunScreen)
+        assert app.state.selected is not None and app.state.selected.frame is not None
+        assert app.state.selected.frame["function"] == "load"
+        await pilot.press("down")
+        assert app.state.selected.frame["function"] == "main"
+        for number, name in enumerate(("failure", "output", "inputs", "differences", "record"), 1):
+            await pilot.press(str(number))
+            assert app.screen.query_one(TabbedContent).active == name
+        await pilot.press("a")
+        assert app.state.all_frames
+        await pilot.press("escape")
+        await settled(app, pilot)
+        assert isinstance(app.screen, RunsScreen) and len(app.state.runs) == 2
+
+    play(DsenvApp("last-failed", str(store)), script)
+
+
+def test_an_unknown_run_shows_its_error_above_the_list(store: Path) -> None:
+    async def script(app: DsenvApp, pilot: Pilot[int]) -> None:
+        await settled(app, pilot)
+        assert isinstance(app.screen, RunsScreen)
+        assert app.state.problem is not None and "has no run zzzz" in app.state.problem.message
+
+    play(DsenvApp("zzzz", str(store)), script)
+
+
+def test_an_empty_store_says_so(tmp_path: Path) -> None:
+    async def script(app: DsenvApp, pilot: Pilot[int]) -> None:
+        assert "no failed runs" in str(app.screen.query_one("#heading").render())
+
+    (tmp_path / "empty").mkdir()
+    play(DsenvApp(None, str(tmp_path / "empty")), script)
+
+
+def test_long_work_shows_its_steps_and_can_be_cancelled(store: Path) -> None:
+    def endless(emit: Emit, cancel: Cancel) -> model.Message:
+        emit(StepStarted("run", "run it again"))
+        while True:
+            cancel.wait(1)
+            cancel.check()
+
+    async def script(app: DsenvApp, pilot: Pilot[int]) -> None:
+        app._work("reproduce", "x", endless)
+        await asyncio.sleep(0.1)
+        await pilot.pause()
+        assert app.state.work is not None and app.state.work.steps[0].title == "run it again"
+        await pilot.press("1")  # keys are answered while work goes on
+        await pilot.press("escape")
+        await settled(app, pilot)
+        assert app.state.work is None and app.state.problem is None
+        assert isinstance(app.screen, RunScreen)
+
+    play(DsenvApp("last-failed", str(store)), script)
+
+
+def test_errors_and_bugs_of_work_are_shown(store: Path) -> None:
+    def broken(emit: Emit, cancel: Cancel) -> model.Message:
+        raise StateError("the disk is full", hint="free some space")
+
+    def bug(emit: Emit, cancel: Cancel) -> model.Message:
+        raise KeyError("x")
+
+    async def script(app: DsenvApp, pilot: Pilot[int]) -> None:
+        app._work("reproduce", "x", broken)
+        await settled(app, pilot)
+        assert app.state.problem == model.Problem("the disk is full", "free some space")
+        app._work("reproduce", "x", bug)
+        await settled(app, pilot)
+        assert app.state.problem is not None and "a bug in dsenv: KeyError" in app.state.problem.message
+
+    play(DsenvApp("last-failed", str(store)), script)
+
+
+def test_quitting_stops_the_work(store: Path) -> None:
+    ended = []
+
+    def endless(emit: Emit, cancel: Cancel) -> model.Message:
+        try:
+            while True:
+                cancel.wait(1)
+                cancel.check()
+        finally:
+            ended.append(True)
+
+    async def script(app: DsenvApp, pilot: Pilot[int]) -> None:
+        app._work("reproduce", "x", endless)
+        await pilot.press("q")
+
+    play(DsenvApp("last-failed", str(store)), script)
+    assert ended == [True]
+
+
+def test_hostile_text_is_shown_and_not_obeyed(tmp_path: Path) -> None:
+    builder = RecordBuilder(tmp_path / "store")
+    builder.record["command"] = ["python", "\x1b]0;owned\x07[red]x[/red]"]
+    builder.chunks = [(1, b"\x1b[2J[bold]not markup[/bold]\n")]
+    builder.write()
+
+    async def script(app: DsenvApp, pilot: Pilot[int]) -> None:
+        title = str(app.screen.query_one("#title").render())
+        assert "\x1b" not in title and "[red]x[/red]" in title
+        await pilot.press("2")
+        await pilot.pause()
+        assert "\x1b" not in app.export_screenshot()
+
+    play(DsenvApp("last-failed", str(tmp_path / "store")), script)

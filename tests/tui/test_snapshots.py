@@ -1,0 +1,142 @@
+"""What people see, as pictures at the two sizes that matter. `pytest --snapshot-update` after a wanted change."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from textual.pilot import Pilot
+
+from dsenv.testing.records import RecordBuilder
+from dsenv.tui import model
+from dsenv.tui.app import DsenvApp
+from dsenv.workflows.reproduce.model import Difference, Item, Reproduction
+
+SIZES = [(80, 24), (120, 36)]
+Compare = Callable[..., bool]
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> str:
+    for number, command in enumerate((["python", "train.py"], ["python", "score.py", "--fast"])):
+        builder = RecordBuilder(tmp_path / "store", f"20200301T10150{number}-000001-abcd")
+        builder.record["command"] = command
+        # Long ago, so that "how long ago" is in days and the same for years of test runs would differ: fixed text.
+        builder.record["started"] = 0
+        builder.inputs = [
+            {"path": "/data/x.csv", "size": 2048, "blob": builder.blob(b"x")},
+            {"path": "/no.csv", "missing": True},
+        ]
+        builder.write()
+    return str(tmp_path / "store")
+
+
+async def settled(pilot: Pilot[int]) -> None:
+    app = pilot.app
+    assert isinstance(app, DsenvApp)
+    for _ in range(200):
+        await pilot.pause()
+        if not app._bridge.busy and (app.state.loaded or app.state.details):
+            break
+        await asyncio.sleep(0.02)
+    await pilot.pause()
+
+
+def reproduced(app: DsenvApp, verdict: str) -> Reproduction:
+    details = app.state.details
+    assert details is not None
+    from dsenv.runs.index import summary
+
+    same = verdict == "same-failure"
+    lost = Item("env", "DB_PASSWORD", "its value was hidden in the record; a placeholder is set")
+    return Reproduction(
+        run=summary(details.record, "failed"),  # type: ignore[arg-type]
+        verdict=verdict,  # type: ignore[arg-type]
+        recorded=details.record["signature"],
+        observed=details.record["signature"] if same else None,
+        differences=() if same else (Difference("input", "/data/x.csv", "2 KiB", "3 KiB", "it was overwritten"),),
+        restored=(Item("code", "/srv/app", "1 files as they ran"),),
+        not_restored=(lost,),
+        frames=details.frames,
+        output=tuple(details.output),
+    )
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_run_failure(snap_compare: Compare, store: str, size: tuple[int, int]) -> None:
+    assert snap_compare(DsenvApp("last-failed", store), run_before=settled, terminal_size=size)
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_run_reproduced(snap_compare: Compare, store: str, size: tuple[int, int]) -> None:
+    async def before(pilot: Pilot[int]) -> None:
+        await settled(pilot)
+        assert isinstance(pilot.app, DsenvApp)
+        pilot.app.update(model.Reproduced(reproduced(pilot.app, "same-failure")))
+        await pilot.pause()
+
+    assert snap_compare(DsenvApp("last-failed", store), run_before=before, terminal_size=size)
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_run_differences(snap_compare: Compare, store: str, size: tuple[int, int]) -> None:
+    async def before(pilot: Pilot[int]) -> None:
+        await settled(pilot)
+        assert isinstance(pilot.app, DsenvApp)
+        pilot.app.update(model.Reproduced(reproduced(pilot.app, "passed")))
+        await pilot.press("4")
+        await pilot.pause()
+
+    assert snap_compare(DsenvApp("last-failed", store), run_before=before, terminal_size=size)
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_work_in_progress(snap_compare: Compare, store: str, size: tuple[int, int]) -> None:
+    from dsenv import events
+
+    async def before(pilot: Pilot[int]) -> None:
+        await settled(pilot)
+        assert isinstance(pilot.app, DsenvApp)
+        for told in (
+            model.WorkStarted("reproduce", "x"),
+            events.StepStarted("verify", "verify the record"),
+            events.StepFinished("verify", "verify the record", 0.2, "3.1 MB"),
+            events.StepStarted("environment", "environment"),
+            events.Progress("environment", 3, 9, "packages"),
+        ):
+            pilot.app.update(told)
+        await pilot.pause()
+
+    assert snap_compare(DsenvApp("last-failed", store), run_before=before, terminal_size=size)
+
+
+@pytest.mark.parametrize("page", ["2", "3", "5"])
+def test_pages(snap_compare: Compare, store: str, page: str) -> None:
+    async def before(pilot: Pilot[int]) -> None:
+        await settled(pilot)
+        await pilot.press(page)
+        await pilot.pause()
+
+    assert snap_compare(DsenvApp("last-failed", store), run_before=before, terminal_size=(80, 24))
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_list(snap_compare: Compare, store: str, size: tuple[int, int], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("time.time", lambda: 1_000_000.0)  # how long ago is part of the picture
+    app = DsenvApp(None, store)
+
+    async def before(pilot: Pilot[int]) -> None:
+        await settled(pilot)
+        app.state = app.state.__class__(**{**vars_of(app.state), "store": "/srv/runs"})
+        app.update(model.Filtered(""))
+        await pilot.pause()
+
+    assert snap_compare(app, run_before=before, terminal_size=size)
+
+
+def vars_of(state: model.State) -> dict[str, object]:
+    import dataclasses
+
+    return {field.name: getattr(state, field.name) for field in dataclasses.fields(state)}
