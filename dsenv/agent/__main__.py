@@ -12,7 +12,7 @@ VERBS = {
     "serve": "dsenv.agent.serve",
     "install": "dsenv.agent.install",
     "fingerprint": "dsenv.agent.fingerprint",
-    "replay": "dsenv.agent.replay.command",
+    "replay": "dsenv.agent.rerun",
 }
 
 

@@ -52,6 +52,15 @@ async def settled(app: DsenvApp, pilot: Pilot[int]) -> None:
     await pilot.pause()
 
 
+def steps_of(app: DsenvApp) -> tuple[model.StepView, ...]:
+    """Read anew each time: the state changes behind the back of a type checker."""
+    return app.state.work.steps if app.state.work else ()
+
+
+def problem_of(app: DsenvApp) -> model.Problem:
+    return app.state.problem or model.Problem("none")
+
+
 def test_filter_open_and_back(store: Path) -> None:
     async def script(app: DsenvApp, pilot: Pilot[int]) -> None:
         assert isinstance(app.screen, RunsScreen)
@@ -119,11 +128,11 @@ def test_long_work_shows_its_steps_and_can_be_cancelled(store: Path) -> None:
         app._work("reproduce", "x", endless)
         await asyncio.sleep(0.1)
         await pilot.pause()
-        assert app.state.work is not None and app.state.work.steps[0].title == "run it again"
+        assert [step.title for step in steps_of(app)] == ["run it again"]
         await pilot.press("1")  # keys are answered while work goes on
         await pilot.press("escape")
         await settled(app, pilot)
-        assert app.state.work is None and app.state.problem is None
+        assert steps_of(app) == ()
         assert isinstance(app.screen, RunScreen)
 
     play(DsenvApp("last-failed", str(store)), script)
@@ -139,10 +148,10 @@ def test_errors_and_bugs_of_work_are_shown(store: Path) -> None:
     async def script(app: DsenvApp, pilot: Pilot[int]) -> None:
         app._work("reproduce", "x", broken)
         await settled(app, pilot)
-        assert app.state.problem == model.Problem("the disk is full", "free some space")
+        assert problem_of(app) == model.Problem("the disk is full", "free some space")
         app._work("reproduce", "x", bug)
         await settled(app, pilot)
-        assert app.state.problem is not None and "a bug in dsenv: KeyError" in app.state.problem.message
+        assert "a bug in dsenv: KeyError" in problem_of(app).message
 
     play(DsenvApp("last-failed", str(store)), script)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 from collections.abc import Callable
 from pathlib import Path
 
@@ -129,14 +130,8 @@ def test_list(snap_compare: Compare, store: str, size: tuple[int, int], monkeypa
 
     async def before(pilot: Pilot[int]) -> None:
         await settled(pilot)
-        app.state = app.state.__class__(**{**vars_of(app.state), "store": "/srv/runs"})
+        app.state = dataclasses.replace(app.state, store="/srv/runs")
         app.update(model.Filtered(""))
         await pilot.pause()
 
     assert snap_compare(app, run_before=before, terminal_size=size)
-
-
-def vars_of(state: model.State) -> dict[str, object]:
-    import dataclasses
-
-    return {field.name: getattr(state, field.name) for field in dataclasses.fields(state)}

@@ -1,8 +1,8 @@
 """Runs a recorded command again with recorded things in their recorded places.
 
-`command` is the process that prepares (mounts, environment, working folder) and then captures the command as
-production did; `install` is called in the command's own Python when no mount namespace could be had, or to
-stop in a debugger.
+`dsenv.agent.rerun` is the process that prepares (mounts, environment, working folder) and then captures the
+command as production did; `install` is called in the command's own Python when no mount namespace could be had,
+or to stop in a debugger.
 """
 
 from __future__ import annotations

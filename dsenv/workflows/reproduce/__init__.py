@@ -11,8 +11,8 @@ import time
 from pathlib import Path
 from typing import IO, Literal
 
-from dsenv.agent import runid, signature
-from dsenv.agent.replay.command import NOT_PREPARED
+from dsenv.agent import runid, schema, signature
+from dsenv.agent.rerun import NOT_PREPARED
 from dsenv.errors import EnvError, RecordError, UsageError
 from dsenv.events import Cancel, Cancelled, Emit, Notice, Output, step
 from dsenv.runs import index, restore
@@ -196,7 +196,7 @@ def _judge(record: Record, scratch: Scratch, run_id: str, seconds: float, option
     )
 
 
-def compare(recorded: object, observed: object) -> Verdict:
+def compare(recorded: schema.Signature | None, observed: schema.Signature | None) -> Verdict:
     """The verdict from two signatures; None is a run that ended well."""
     if observed is None:
         return "passed"

@@ -15,7 +15,7 @@ import pytest
 
 from dsenv import resources
 from dsenv.agent.replay import namespace
-from dsenv.agent.replay.command import NOT_PREPARED
+from dsenv.agent.rerun import NOT_PREPARED
 
 pytestmark = pytest.mark.skipif(not namespace.available(), reason="this machine refuses mount namespaces")
 
