@@ -2,11 +2,27 @@
 
 from __future__ import annotations
 
+from dsenv.envs import fingerprint
+from dsenv.envs.diff import compare
 from dsenv.runs.record import Record
 from dsenv.workflows.reproduce.model import Difference, Plan
 
 # Causes by how often they are the reason: what the program was given, then what it ran with, then where.
-_RANK = ("code", "input", "stdin", "environment", "env", "argv", "record", "folder")
+_RANK = (
+    "code",
+    "input",
+    "stdin",
+    "environment",
+    "env",
+    "argv",
+    "python",
+    "limits",
+    "cpu",
+    "threads",
+    "locale",
+    "record",
+    "folder",
+)
 
 
 def differences(record: Record, plan: Plan, observed: Record | None) -> tuple[Difference, ...]:
@@ -22,4 +38,16 @@ def differences(record: Record, plan: Plan, observed: Record | None) -> tuple[Di
 
 
 def _fingerprints(record: Record, observed: Record) -> list[Difference]:
-    return []
+    """How the two places differ: packages, interpreter, CPU, limits, locale."""
+    report = compare(fingerprint.of_run(record.data), fingerprint.of_run(observed.data), names=("recorded", "here"))
+    return [
+        Difference(
+            "environment" if row.layer == "packages" else row.layer,
+            row.name,
+            row.a or "absent",
+            row.b or "absent",
+            row.why,
+        )
+        for row in report.differences
+        if row.level != "info" or row.layer == "packages"
+    ]
