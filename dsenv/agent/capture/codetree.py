@@ -1,0 +1,207 @@
+"""Which files are the code, and their snapshot as packs of many files: one object in a bucket instead of thousands."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+import stat
+import zlib
+from typing import Dict, Iterator, List, NamedTuple, Optional, Tuple
+
+from dsenv.agent.capture import git
+from dsenv.agent.schema import FORMAT, PACK_HEADER, Code, Tree, TreeFile
+from dsenv.agent.store.base import Writer
+
+FILE_CAP = 8 << 20
+TOTAL_CAP = 256 << 20
+FILES_CAP = 20_000
+_PACK_SIZE = 32 << 20
+
+_FOLDERS = frozenset(
+    ".git .hg .svn .bzr .jj __pycache__ node_modules .tox .nox .mypy_cache .pytest_cache .ruff_cache .ipynb_checkpoints "
+    ".ssh .aws .gnupg .azure .gcloud .kube .docker .venv .eggs".split()
+)
+_SECRET = re.compile(
+    r"(?i)^(?:\.env(?:\..+)?|\.envrc|.*\.(?:pem|key|p12|pfx|jks|keystore|kdbx|ppk|gpg|asc)|id_(?:rsa|dsa|ecdsa|ed25519).*|"
+    r"\.netrc|_netrc|\.pgpass|\.npmrc|\.pypirc|\.htpasswd|\.git-credentials|credentials(?:\.\w+)?|"
+    r"client_secret.*\.json|service[-_]?account.*\.json|secrets?\.(?:ya?ml|json|toml|ini|env)|application_default_credentials\.json)$"
+)
+_HARMLESS = re.compile(r"(?i)\.(?:example|sample|template|dist)$|\.pub$")
+# Of a folder that nothing marks as a project, only what looks like code is taken: it may be somebody's home.
+_CODE = (".py", ".toml", ".cfg", ".ini", ".yaml", ".yml", ".json", ".sh", ".sql", ".r", ".ipynb", ".txt", ".csv")
+_UNMARKED_CAP, _UNMARKED_FILES, _UNMARKED_DEPTH = 1 << 20, 2000, 4
+
+
+class Found(NamedTuple):
+    """The paths of a tree, relative, sorted, and what was left out."""
+
+    files: List[str]
+    links: List[Tuple[str, str]]
+    folders: List[str]
+    skipped: List[Dict[str, str]]
+
+
+def is_secret_file(name: str) -> bool:
+    """Whether a file's name says that it holds keys or credentials."""
+    return bool(_SECRET.match(name)) and not _HARMLESS.search(name)
+
+
+def find(root: str, *, marked: bool, avoid: Tuple[str, ...]) -> Found:
+    """The files of the project at `root`; nothing below the absolute folders `avoid`.
+
+    What git tracks or would track, where there is git; else everything that is code or small data.
+    """
+    listed = git.files(root) if marked else None
+    names = _below(root, avoid, marked) if listed is None else _kept(root, listed, avoid)
+    found = Found([], [], [], [])
+    for name in names:
+        path = os.path.join(root, name)
+        try:
+            info = os.lstat(path)
+        except OSError:
+            continue  # git still tracks what was deleted, and files go while we look
+        base = os.path.basename(name)
+        if stat.S_ISLNK(info.st_mode):
+            found.links.append((name, os.readlink(path)))
+        elif stat.S_ISDIR(info.st_mode):
+            found.folders.append(name)
+        elif not stat.S_ISREG(info.st_mode):
+            continue
+        elif is_secret_file(base):
+            found.skipped.append({"path": name, "reason": "secret"})
+        elif info.st_size > (FILE_CAP if marked else _UNMARKED_CAP) or len(found.files) >= FILES_CAP:
+            found.skipped.append({"path": name, "reason": "too-large"})
+        else:
+            found.files.append(name)
+    return found
+
+
+def _kept(root: str, names: List[str], avoid: Tuple[str, ...]) -> Iterator[str]:
+    """Of what git lists: no environments that nobody ignored, no store, no submodule folders."""
+    verdicts: Dict[str, bool] = {"": True}
+
+    def folder_is_kept(folder: str) -> bool:
+        if folder not in verdicts:
+            parent, name = os.path.split(folder)
+            verdicts[folder] = folder_is_kept(parent) and _enters(os.path.join(root, folder), name, avoid)
+        return verdicts[folder]
+
+    for name in sorted(set(names)):
+        if folder_is_kept(os.path.dirname(name)) and not os.path.isdir(os.path.join(root, name)):
+            yield name
+
+
+def _enters(path: str, name: str, avoid: Tuple[str, ...]) -> bool:
+    if name in _FOLDERS or path in avoid:
+        return False
+    return not any(os.path.exists(os.path.join(path, mark)) for mark in ("pyvenv.cfg", "conda-meta"))
+
+
+def _below(root: str, avoid: Tuple[str, ...], marked: bool) -> Iterator[str]:
+    """Every path of a folder that has no git, sorted within its folders."""
+    count = 0
+    for folder, folders, files in os.walk(root):
+        inside = os.path.relpath(folder, root)
+        inside = "" if inside == "." else inside
+        depth = inside.count(os.sep) + 1 if inside else 0
+        folders[:] = sorted(
+            name
+            for name in folders
+            if _enters(os.path.join(folder, name), name, avoid)
+            and (marked or (not name.startswith(".") and depth < _UNMARKED_DEPTH))
+        )
+        links = [name for name in folders if os.path.islink(os.path.join(folder, name))]
+        for name in sorted([*files, *links]):
+            if marked or name.lower().endswith(_CODE):
+                count += 1
+                if not marked and count > _UNMARKED_FILES:
+                    return
+                yield os.path.join(inside, name)
+        if marked and not folders and not files and inside:
+            yield inside
+
+
+class Packer:
+    """Fills packs with file contents and stores each when it is full."""
+
+    def __init__(self, writer: Writer) -> None:
+        self._writer = writer
+        self._packed: Dict[str, bool] = {}
+        self._parts: List[bytes] = []
+        self._size = 0
+        self._stream = _gzip()
+        self.packs: List[str] = []
+
+    def add(self, data: bytes) -> str:
+        """Add a content, once. Returns its digest."""
+        digest = hashlib.sha256(data)
+        name = digest.hexdigest()
+        if name not in self._packed:
+            self._packed[name] = True
+            self._parts.append(self._stream.compress(PACK_HEADER.pack(digest.digest(), len(data)) + data))
+            self._size += len(data)
+            if self._size >= _PACK_SIZE:
+                self.close()
+        return name
+
+    def close(self) -> None:
+        """Store what is not stored yet."""
+        if self._size or (self._packed and not self.packs):
+            self._parts.append(self._stream.flush())
+            self.packs.append(self._writer.blob(b"".join(self._parts)))
+        self._parts, self._size, self._stream = [], 0, _gzip()
+
+
+def _gzip() -> "zlib._Compress":
+    return zlib.compressobj(1, zlib.DEFLATED, 31)  # 31: with gzip's header, whose time is 0, so equal is equal
+
+
+def snapshot(root: str, writer: Writer, *, marked: bool, avoid: Tuple[str, ...]) -> Code:
+    """Store the code tree. Raises StoreWriteError."""
+    found = find(root, marked=marked, avoid=avoid)
+    packer = Packer(writer)
+    files: List[TreeFile] = []
+    total = 0
+    for name in found.files:
+        content = _content(os.path.join(root, name))
+        if content is None:
+            continue
+        data, mode = content
+        if _holds_key(data):
+            found.skipped.append({"path": name, "reason": "secret"})
+        elif total + len(data) > TOTAL_CAP:
+            found.skipped.append({"path": name, "reason": "too-large"})
+        else:
+            total += len(data)
+            files.append({"path": name, "mode": mode, "size": len(data), "sha256": packer.add(data)})
+    packer.close()
+    tree: Tree = {
+        "format": FORMAT,
+        "files": files,
+        "links": [{"path": path, "target": target} for path, target in found.links],
+        "folders": found.folders,
+        "packs": packer.packs,
+    }
+    return {
+        "root": root,
+        "tree": writer.blob(json.dumps(tree, sort_keys=True).encode()),
+        "files": len(files),
+        "bytes": total,
+        "vcs": git.facts(root),
+        "skipped": found.skipped[:1000],
+    }
+
+
+def _content(path: str) -> Optional[Tuple[bytes, int]]:
+    try:
+        with open(path, "rb") as file:
+            info = os.fstat(file.fileno())
+            return file.read(FILE_CAP + 1)[:FILE_CAP], stat.S_IMODE(info.st_mode)
+    except OSError:
+        return None
+
+
+def _holds_key(data: bytes) -> bool:
+    return data[:64].lstrip().startswith(b"-----BEGIN") and b"PRIVATE KEY-----" in data[:128]

@@ -1,0 +1,287 @@
+"""The verb: start the command first, keep its record beside it, end as it ended."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import threading
+from time import monotonic, time_ns
+from typing import Any, Dict, List, NamedTuple, Optional, Set, Tuple
+
+from dsenv.agent import runid
+from dsenv.agent.capture import spawn
+from dsenv.agent.capture.options import USAGE, Options, Project, UsageProblem, parse, project_of, store_of
+from dsenv.agent.capture.spool import Spool
+
+OWN_FAILURE = 125
+STDIN_CAP = 64 << 20
+INPUT_CAP, INPUTS_CAP = 64 << 20, 2 << 30
+
+_FORWARDED = {
+    getattr(signal, name)
+    for name in ("SIGTERM", "SIGINT", "SIGHUP", "SIGQUIT", "SIGUSR1", "SIGUSR2", "SIGWINCH")
+    if hasattr(signal, name)
+}
+_FROM_KERNEL = 0x80
+_LEFT_BEHIND = 1.0
+
+
+def main(arguments: List[str]) -> int:
+    """Run a command and record it. Returns its exit code, 125 when the arguments make no sense.
+
+    When the command died by a signal this process dies by the same one.
+    """
+    try:
+        options = parse(arguments)
+    except UsageProblem as problem:
+        sys.stderr.write("capture: {}\n{}".format(problem, USAGE))
+        return OWN_FAILURE
+    ended = Run(options).execute()
+    if ended.signal is not None and os.getpid() != 1:
+        _die_by(ended.signal)
+    return ended.code if ended.signal is None else 128 + ended.signal
+
+
+class Ended(NamedTuple):
+    """How the command ended: `code`, or `signal`."""
+
+    code: int
+    signal: Optional[int]
+
+
+class Run:
+    """One command from start to end."""
+
+    def __init__(self, options: Options) -> None:
+        self.options = options
+        self.begun, self.started = monotonic(), time_ns() // 1000
+        self.cwd = os.getcwd()
+        self.project: Project = project_of(options, self.cwd)
+        self.run_id = options.run_id or runid.new()
+        self.store = store_of(options, self.project, os.environ)
+        self.spool: Optional[Spool] = None
+        self.seed = ""
+        self.trouble: List[str] = []
+
+    def execute(self) -> Ended:
+        """Start, watch, record."""
+        environ = self._environment()
+        watched = _FORWARDED | {signal.SIGCHLD}
+        blocked = signal.pthread_sigmask(signal.SIG_BLOCK, watched)
+        # As JSON our stdout is one document, so the command's goes to where its stderr goes.
+        targets = (2, 2) if self.options.as_json else (1, 2)
+        try:
+            child = spawn.start(self.options.command, environ, targets, watched - blocked)
+        except (spawn.CannotStart, OSError) as problem:
+            return self._not_started(problem)
+        raw = _raw_terminal(child)
+        try:
+            return self._watch(child, watched)
+        finally:
+            if raw is not None:
+                raw()
+            if self.spool is not None:
+                self.spool.remove()
+
+    def _environment(self) -> Dict[str, str]:
+        """The command's environment: the caller's, with our folder in front of PYTHONPATH and a known hash seed."""
+        environ = dict(os.environ)
+        drawn = not environ.get("PYTHONHASHSEED") or environ["PYTHONHASHSEED"] == "random"
+        self.seed = str(int.from_bytes(os.urandom(4), "big")) if drawn else environ["PYTHONHASHSEED"]
+        if drawn:
+            environ["PYTHONHASHSEED"] = self.seed
+        try:
+            self.spool = Spool.make(environ, self.store if os.path.isdir(self.store) else None)
+            self.spool.fill(self._settings(drawn))
+        except OSError as error:
+            self.trouble.append("nothing is seen inside Python: {}".format(error))
+            return environ
+        path = environ.get("PYTHONPATH")
+        environ["PYTHONPATH"] = self.spool.hook if path is None else self.spool.hook + ":" + path
+        return environ
+
+    def _settings(self, drawn: bool) -> Dict[str, str]:
+        assert self.spool is not None
+        return {
+            "copies": self.spool.copies,
+            "root": self.project.root,
+            "cap": str(INPUT_CAP),
+            "total": str(INPUTS_CAP),
+            "ignored": self.spool.folder,
+            "seed": self.seed if drawn else "",
+            "replay": os.path.abspath(self.options.replay) if self.options.replay else "",
+            "agent": __file__.rpartition(os.path.join("dsenv", "agent"))[0].rstrip(os.sep),
+        }
+
+    def _not_started(self, problem: Exception) -> Ended:
+        from dsenv.agent.capture.keeper import Keeper
+
+        code = problem.code if isinstance(problem, spawn.CannotStart) else spawn.NOT_EXECUTABLE
+        text = "capture: {}\n".format(problem)
+        sys.stderr.write(text)
+        keeper = self._keeper(Keeper, 0)
+        keeper.output.add(2, text.encode("utf-8", "replace"))
+        keeper.start()
+        self._finish(keeper, Ended(code, None), None, None)
+        if self.spool is not None:
+            self.spool.remove()
+        return Ended(code, None)
+
+    def _keeper(self, kind: Any, pid: int) -> Any:
+        keeper = kind(self.options, self.project, self.store, self.run_id, self.spool)
+        command = {"cwd": self.cwd, "started": self.started, "pid": pid, "hash_seed": self.seed}
+        keeper.prepare(os.environ, command)
+        keeper.trouble += self.trouble
+        return keeper
+
+    def _watch(self, child: spawn.Child, watched: Set[int]) -> Ended:
+        # Imported only now: the command runs already.
+        from dsenv.agent.capture.keeper import Keeper
+        from dsenv.agent.capture.relay import InputRelay, OutputRelay
+
+        keeper = self._keeper(Keeper, child.pid)
+        output = OutputRelay(child.sources, keeper.output)
+        output.start()
+        source: Optional[InputRelay] = None
+        if child.stdin is not None:
+            source = InputRelay(child.stdin, terminal=child.session, cap=STDIN_CAP)
+            source.start()
+        keeper.start()
+        ended, usage = _wait(child, watched)
+        output.finish(_LEFT_BEHIND)
+        self._finish(keeper, ended, source, usage)
+        return ended
+
+    def _finish(self, keeper: Any, ended: Ended, source: Any, usage: Any) -> None:
+        name = signal.Signals(ended.signal).name if ended.signal is not None else None
+        now = time_ns() // 1000
+        resources: Dict[str, Any] = {"wall_seconds": round(monotonic() - self.begun, 6)}
+        if usage is not None:
+            scale = 1 if sys.platform == "darwin" else 1024
+            resources.update(
+                user_seconds=usage.ru_utime, system_seconds=usage.ru_stime, max_rss=usage.ru_maxrss * scale
+            )
+        stdin, kept = _stdin_facts(source)
+        umask = os.umask(0)
+        os.umask(umask)
+        values = {
+            "status": "succeeded" if ended == Ended(0, None) else "failed",
+            "exit": ended.code if ended.signal is None else None,
+            "signal": name,
+            "ended": now,
+            "umask": umask,
+            "stdin": stdin,
+            "resources": resources,
+        }
+        finished = keeper.finish(values, kept)
+        _tell_syslog(finished)
+        if self.options.as_json:
+            _print_json(finished)
+
+
+def _wait(child: spawn.Child, watched: Set[int]) -> Tuple[Ended, Any]:
+    """Pass signals on until the command has ended. Other children are reaped too: we may be PID 1."""
+    while True:
+        number, from_kernel = _next_signal(watched)
+        if number == signal.SIGCHLD:
+            ended = _reap(child.pid)
+            if ended is not None:
+                return ended
+        elif number == getattr(signal, "SIGWINCH", None):
+            for master in child.terminals:
+                spawn.copy_size(2 if os.isatty(2) else 0, master)
+            if not child.session:
+                _send(child.pid, number)
+        elif not from_kernel or child.session:
+            # What the terminal sends goes to the whole group, the command included.
+            _send(child.pid, number)
+
+
+def _next_signal(watched: Set[int]) -> Tuple[int, bool]:
+    if hasattr(signal, "sigwaitinfo"):
+        info = signal.sigwaitinfo(watched)
+        return info.si_signo, info.si_code == _FROM_KERNEL
+    return signal.sigwait(watched), False
+
+
+def _send(pid: int, number: int) -> None:
+    try:
+        os.kill(pid, number)
+    except OSError:
+        pass
+
+
+def _reap(wanted: int) -> Optional[Tuple[Ended, Any]]:
+    result = None
+    while True:
+        try:
+            pid, status, usage = os.wait4(-1, os.WNOHANG)
+        except ChildProcessError:
+            return result
+        if pid == 0:
+            return result
+        if pid == wanted:
+            result = (Ended(os.WEXITSTATUS(status), None), usage)
+            if os.WIFSIGNALED(status):
+                result = (Ended(0, os.WTERMSIG(status)), usage)
+
+
+def _raw_terminal(child: spawn.Child) -> Any:
+    """Let the command's PTY interpret keys, not our terminal. Returns what undoes it."""
+    if not child.session:
+        return None
+    import termios
+    import tty
+
+    before = termios.tcgetattr(0)
+    tty.setraw(0)
+    return lambda: termios.tcsetattr(0, termios.TCSADRAIN, before)
+
+
+def _stdin_facts(source: Any) -> Tuple[Dict[str, Any], Optional[bytes]]:
+    """What the command's standard input was, and the beginning of it."""
+    import stat
+
+    try:
+        info = os.fstat(0)
+    except OSError:
+        return {"kind": "null"}, None
+    if os.isatty(0):
+        return {"kind": "terminal"}, None
+    if source is not None:
+        kept = bytes(source.kept)
+        return {"kind": "pipe", "size": source.size, "truncated": source.size > len(kept)}, kept
+    if not stat.S_ISREG(info.st_mode):
+        return {"kind": "null"}, None
+    return {"kind": "file", "size": info.st_size, "truncated": info.st_size > STDIN_CAP}, os.pread(0, STDIN_CAP, 0)
+
+
+def _tell_syslog(finished: Dict[str, Any]) -> None:
+    """Where there is no record there is at least a line that says why."""
+    if finished.get("record") is not None or not finished.get("trouble"):
+        return
+    import syslog
+
+    syslog.syslog(syslog.LOG_WARNING, "dsenv capture {}: {}".format(finished.get("id"), finished["trouble"][0]))
+
+
+def _print_json(finished: Dict[str, Any]) -> None:
+    import json
+
+    names = ("id", "status", "exit", "signal", "started", "ended", "command", "project", "task", "kind", "signature")
+    document = {name: finished.get(name) for name in (*names, "store", "record", "trouble")}
+    sys.stdout.write(json.dumps(document, indent=2) + "\n")
+    sys.stdout.flush()
+
+
+def _die_by(number: int) -> None:
+    """End as the command did, so that our parent sees the same. No second core file is written."""
+    import resource
+
+    resource.setrlimit(resource.RLIMIT_CORE, (0, resource.getrlimit(resource.RLIMIT_CORE)[1]))
+    signal.signal(number, signal.SIG_DFL) if number not in (signal.SIGKILL, signal.SIGSTOP) else None
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {number})
+    sys.stdout.flush()
+    os.kill(os.getpid(), number)
+    threading.Event().wait(1)  # a signal that did not end us: the exit code says it

@@ -1,0 +1,189 @@
+"""Keeps the record of one run while the command runs and when it has ended. Whatever fails here, the command goes on."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import threading
+from time import monotonic, time_ns
+from typing import Any, Callable, Dict, List, Mapping, Optional, cast
+
+from dsenv import __version__
+from dsenv.agent.capture import codetree, facts, record
+from dsenv.agent.capture.options import Options, Project
+from dsenv.agent.capture.outputlog import OutputLog
+from dsenv.agent.capture.spool import Spool
+from dsenv.agent.redact import Redactor
+from dsenv.agent.schema import FORMAT, Started
+from dsenv.agent.store import StoreWriteError, Writer, open_writer
+
+_HEARTBEAT = 5.0
+_PYTHON_WAIT = 0.02
+_RESERVED = 64 << 10
+
+
+class Keeper(threading.Thread):
+    """Works beside the command; `finish` is called when it has ended."""
+
+    def __init__(self, options: Options, project: Project, store: str, run_id: str, spool: Optional[Spool]) -> None:
+        super().__init__(name="record", daemon=True)
+        self.options, self.project, self.store, self.run_id = options, project, store, run_id
+        self.spool = spool
+        self.redactor = Redactor()
+        self.trouble: List[str] = []
+        self.output = OutputLog(self.redactor, self.trouble.append)
+        self.writer: Optional[Writer] = None
+        self.started: Started = {}
+        self.env: Dict[str, str] = {}
+        self._ended = threading.Event()
+        self._read = 0
+        self._python: Optional[Dict[str, Any]] = None
+        self._complete = False
+
+    def prepare(self, environ: Mapping[str, str], command: Mapping[str, Any]) -> None:
+        """What is known at the start. `command` has cwd, pid, started and hash_seed."""
+        self.env = self.redactor.env(environ)
+        self._environ = dict(environ)
+        self.started = cast(
+            Started,
+            {
+                "format": FORMAT,
+                "id": self.run_id,
+                "kind": self.options.kind,
+                "project": self.project.name,
+                "task": self.options.task or None,
+                "command": self.redactor.argv(self.options.command),
+                "host": {"name": platform.node(), "system": platform.system(), "machine": platform.machine()},
+                "dsenv": __version__,
+                **command,
+            },
+        )
+
+    def run(self) -> None:
+        try:
+            self.writer = open_writer(self.store, self._environ)
+            self._put("started.json", self.started)
+            self.writer.put(record.key(self.run_id, "heartbeat"), _now())
+            self.writer.put(record.index_key(self.run_id, "running"), _json(record.summary(self.started)))
+            self.output.attach(self.writer.log(record.key(self.run_id, "output")))
+            self.writer.put(record.key(self.run_id, "reserved"), bytes(_RESERVED))
+        except StoreWriteError as error:
+            self.trouble.append(str(error))
+            if self.writer is None:
+                self.output.attach(None)
+                return
+        for step in (self._snapshot, self._describe):
+            self._try(step)
+        self._beat()
+
+    def _try(self, step: Callable[[], None]) -> None:
+        try:
+            step()
+        except (StoreWriteError, OSError, ValueError) as error:
+            self.trouble.append("{}: {}".format(step.__name__.strip("_"), error))
+
+    def _snapshot(self) -> None:
+        if self.options.replay or self.writer is None:
+            return
+        avoid = (self.store,) + ((self.spool.folder,) if self.spool else ())
+        self.started["code"] = codetree.snapshot(
+            self.project.root, self.writer, marked=self.project.marked, avoid=avoid
+        )
+
+    def _describe(self) -> None:
+        """Environment and fingerprint, as soon as a Python of the command has said what it is."""
+        deadline = monotonic() + _HEARTBEAT
+        while self._python is None and not self._ended.is_set() and monotonic() < deadline:
+            self._look_for_python()
+            self._ended.wait(_PYTHON_WAIT)
+        self._look_for_python()
+        self._set_environment()
+        self._put("started.json", self.started)
+
+    def _look_for_python(self) -> None:
+        if self.spool is not None and self._python is None:
+            self._python = next((event for event in self.spool.events() if event.get("e") == "python"), None)
+
+    def _set_environment(self) -> None:
+        lock = facts.read_lock(self.options.lock, self.project.root)
+        self.started["environment"] = facts.environment(self._python, lock, self.writer, self.project.name)
+        self.started["fingerprint"] = facts.place(self._environ, self._python)
+        self._complete = self._python is not None
+
+    def _beat(self) -> None:
+        while not self._ended.wait(_HEARTBEAT):
+            if self.writer is not None:
+                try:
+                    self.writer.put(record.key(self.run_id, "heartbeat"), _now())
+                except StoreWriteError:
+                    continue  # a store that was away may be back at the next beat, and at the end
+            if not self._complete:
+                self._look_for_python()
+
+    def finish(self, values: Dict[str, Any], stdin: Optional[bytes]) -> Dict[str, Any]:
+        """Write the record of a command that ended. Returns it, with `store` and `record`, for `--json`."""
+        self._ended.set()
+        self.join()
+        self.output.close()
+        if self.writer is None:
+            return dict(
+                cast(Dict[str, Any], self.started), **values, trouble=self.trouble, store=self.store, record=None
+            )
+        if not self._complete and self.spool is not None:
+            self._look_for_python()
+            if self._python is not None:
+                self._try(self._set_environment)
+        self._try(lambda: self._release())
+        told = record.gather(self.spool.events() if self.spool else [])
+        record.redact(told.failures, self.redactor)
+        frames, found, related = record.judge(
+            told, values["exit"], values["signal"], self.project.root, values.pop("cause", None)
+        )
+        values.update(signature=found, related=related, env=self.env, output_bytes=self.output.size)
+        written = self._write(told, frames, values, stdin)
+        return dict(written, store=self.writer.url, record=record.key(self.run_id, ""))
+
+    def _release(self) -> None:
+        assert self.writer is not None
+        self.writer.delete(record.key(self.run_id, "reserved"))
+
+    def _write(self, told: record.Told, frames: Any, values: Dict[str, Any], stdin: Optional[bytes]) -> Dict[str, Any]:
+        writer = self.writer
+        assert writer is not None
+        copies = self.spool.copies if self.spool else ""
+        inputs, trouble = record.store_inputs(told.inputs, copies, writer)
+        self.trouble += trouble + told.trouble
+        values["inputs"] = len(inputs)
+        if stdin:
+            self._try(lambda: values["stdin"].update(blob=writer.blob(stdin)))
+        self._try(lambda: self._put("frames.json", frames))
+        lines = b"".join(_json(item) + b"\n" for item in inputs)
+        self._try(lambda: writer.put(record.key(self.run_id, "inputs.jsonl"), lines))
+        values.update(redactions=self.redactor.found, trouble=self.trouble)
+        finished = cast(Dict[str, Any], record.complete(self.started, values))
+        self._try(lambda: self._conclude(writer, finished))
+        return finished
+
+    def _conclude(self, writer: Writer, finished: Dict[str, Any]) -> None:
+        self._put("record.json", finished)
+        writer.put(record.index_key(self.run_id, finished["status"]), _json(record.summary(finished)))
+        writer.delete(record.index_key(self.run_id, "running"))
+        writer.delete(record.key(self.run_id, "heartbeat"))
+
+    def _put(self, name: str, value: Any) -> None:
+        assert self.writer is not None
+        self.writer.put(record.key(self.run_id, name), _json(value))
+
+
+def _json(value: Any) -> bytes:
+    return json.dumps(value).encode("ascii")
+
+
+def _now() -> bytes:
+    return str(time_ns() // 1000).encode()
+
+
+def own_folder() -> str:
+    """What must be on the path so that `dsenv.agent` can be imported: a folder, or the archive that we are."""
+    return __file__.rpartition(os.sep + os.path.join("dsenv", "agent"))[0]

@@ -1,0 +1,139 @@
+"""The arguments of `capture`, and what a project's `dsenv.toml` adds to them."""
+
+from __future__ import annotations
+
+import os
+import re
+from typing import List, Mapping, NamedTuple, Optional
+
+from dsenv.agent import places
+
+USAGE = (
+    "usage: capture [--store S] [--run-id ID] [--kind production|development] [--project NAME] [--task NAME]\n"
+    "               [--root DIR] [--lock FILE] [--record-entropy] [--replay FILE] [--json] -- CMD...\n"
+)
+_VALUES = ("store", "run-id", "kind", "project", "task", "root", "lock", "replay")
+_FLAGS = ("json", "record-entropy")
+_RUN_ID = re.compile(r"\d{8}T\d{6}-\d{6}-[a-z2-7]{4}")
+_MARKERS = ("dsenv.toml", ".git", "pyproject.toml")
+
+
+class UsageProblem(Exception):
+    """The arguments make no sense; nothing was started."""
+
+
+class Options(NamedTuple):
+    """What was asked for. Empty text is what was not given."""
+
+    command: List[str]
+    store: str = ""
+    run_id: str = ""
+    kind: str = "production"
+    project: str = ""
+    task: str = ""
+    root: str = ""
+    lock: str = ""
+    replay: str = ""
+    as_json: bool = False
+    record_entropy: bool = False
+
+
+def parse(arguments: List[str]) -> Options:
+    """Read the arguments of `capture`. Raises UsageProblem."""
+    values = dict.fromkeys(_VALUES, "")
+    flags = dict.fromkeys(_FLAGS, False)
+    rest = list(arguments)
+    while rest and rest[0].startswith("-") and rest[0] != "--":
+        name, equals, value = rest.pop(0)[2:].partition("=")
+        if name in flags and not equals:
+            flags[name] = True
+        elif name in values and (equals or rest):
+            values[name] = value if equals else rest.pop(0)
+        elif name in values:
+            raise UsageProblem("--{} needs a value".format(name))
+        else:
+            raise UsageProblem("there is no option --{}".format(name))
+    if rest and rest[0] == "--":
+        rest.pop(0)
+    if not rest:
+        raise UsageProblem("no command is given: write it after --")
+    kind = values["kind"] or "production"
+    if kind not in ("production", "development"):
+        raise UsageProblem("--kind is production or development, not {}".format(kind))
+    if values["run-id"] and not _RUN_ID.fullmatch(values["run-id"]):
+        raise UsageProblem("{} is not the id of a run".format(values["run-id"]))
+    if values["store"] and "://" in values["store"] and not values["store"].startswith("s3://"):
+        raise UsageProblem("a store is a folder or s3://bucket/prefix, not {}".format(values["store"]))
+    texts = {name.replace("-", "_"): value for name, value in values.items() if name != "kind"}
+    return Options(rest, kind=kind, as_json=flags["json"], record_entropy=flags["record-entropy"], **texts)
+
+
+class Project(NamedTuple):
+    """The folder whose code runs, and what its dsenv.toml says."""
+
+    root: str
+    name: Optional[str]
+    store: Optional[str]
+    marked: bool  # something says that it is a project; else it is just the script's folder
+
+
+def project_of(options: Options, cwd: str) -> Project:
+    """The project of a command: --root, else the nearest marked folder above the script or the working folder."""
+    script = _script(options.command, cwd)
+    start = os.path.dirname(script) if script else cwd
+    root, marked = (os.path.realpath(options.root), True) if options.root else ("", False)
+    for place in (start, cwd):
+        if not root:
+            root = _marked_above(place)
+            marked = bool(root)
+    root = root or start
+    text = _read(os.path.join(root, "dsenv.toml"))
+    name = options.project or _toml_value(text, "project", "name")
+    store = _toml_value(text, "runs", "store")
+    if store and "://" not in store:
+        store = os.path.join(root, os.path.expanduser(store))
+    return Project(root, name, store, marked)
+
+
+def store_of(options: Options, project: Project, environ: Mapping[str, str]) -> str:
+    """Where the record goes."""
+    return options.store or environ.get("DSENV_STORE") or project.store or places.default_store(environ)
+
+
+def _script(command: List[str], cwd: str) -> str:
+    """The file that the command runs, when it is one of the user's; empty otherwise."""
+    for word in command[:6]:
+        path = os.path.join(cwd, word)
+        if word.endswith((".py", ".sh", ".ipynb")) and os.path.isfile(path):
+            return os.path.realpath(path)
+    return ""
+
+
+def _marked_above(folder: str) -> str:
+    folder = os.path.realpath(folder)
+    while True:
+        if any(os.path.exists(os.path.join(folder, name)) for name in _MARKERS):
+            return folder
+        parent = os.path.dirname(folder)
+        if parent == folder:
+            return ""
+        folder = parent
+
+
+def _read(path: str) -> str:
+    try:
+        with open(path, encoding="utf-8", errors="replace") as file:
+            return file.read(1 << 20)
+    except OSError:
+        return ""
+
+
+def _toml_value(text: str, table: str, key: str) -> Optional[str]:
+    """One string of a TOML file. Python has a parser since 3.11 only, and this must not fail on any file."""
+    if not text:
+        return None
+    found = re.search(r"^\[" + table + r"\][^\n]*\n((?:(?!\[).*\n?)*)", text, re.MULTILINE)
+    value = (
+        re.search(r"^\s*" + key + r"\s*=\s*(?:\"([^\"]*)\"|'([^']*)')", found.group(1), re.MULTILINE) if found else None
+    )
+    return (value.group(1) or value.group(2) or None) if value else None

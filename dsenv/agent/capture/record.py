@@ -1,0 +1,135 @@
+"""Turns what was seen of a run into its record."""
+
+from __future__ import annotations
+
+import os
+from typing import Any, Dict, Iterable, List, NamedTuple, Optional, Set, Tuple, cast
+
+from dsenv.agent import runid, signature
+from dsenv.agent.redact import Redactor
+from dsenv.agent.schema import Failure, Frames, Input, Record, Signature, Started, Summary
+from dsenv.agent.store.base import StoreWriteError, Writer, blob_key, digest_of
+
+_SUMMARY = ("id", "status", "exit", "signal", "started", "ended", "command", "project", "task", "kind", "signature")
+_HASH_LIMIT = 4 << 30
+
+
+def key(run_id: str, name: str) -> str:
+    """The key of a file of a record."""
+    return "runs/{}/{}/{}".format(runid.day(run_id), run_id, name)
+
+
+def index_key(run_id: str, status: str) -> str:
+    """The key of a run's index entry."""
+    return "index/{}/{}/{}.json".format(runid.day(run_id), status, run_id)
+
+
+def summary(values: Any) -> Summary:
+    """The index entry for a started or finished run."""
+    found = {name: values.get(name) for name in _SUMMARY}
+    return cast(Summary, dict(found, status=values.get("status", "running")))
+
+
+class Told(NamedTuple):
+    """What the command's processes said."""
+
+    pythons: List[Dict[str, Any]]
+    failures: List[Failure]
+    inputs: List[Dict[str, Any]]
+    trouble: List[str]
+
+
+def gather(events: Iterable[Dict[str, Any]]) -> Told:
+    """Sort the events of all processes; a file that the command wrote itself is no input when it is read later."""
+    told = Told([], [], [], [])
+    written: Set[str] = set()
+    for event in events:
+        kind = event.get("e")
+        if kind == "python":
+            told.pythons.append(event)
+        elif kind == "failure" and isinstance(event.get("failure"), dict):
+            told.failures.append(cast(Failure, event["failure"]))
+        elif kind == "written":
+            written.add(str(event.get("path")))
+        elif kind == "input" and event.get("path") not in written:
+            told.inputs.append(event)
+        elif kind == "trouble":
+            told.trouble.append(str(event.get("text")))
+    return told
+
+
+def store_inputs(found: List[Dict[str, Any]], copies: str, writer: Writer) -> Tuple[List[Input], List[str]]:
+    """Put the copies into the store. Returns the lines of inputs.jsonl, and what went wrong."""
+    lines: List[Input] = []
+    trouble: List[str] = []
+    for event in found:
+        item = cast(Input, {name: value for name, value in event.items() if name not in ("e", "copy")})
+        copy = event.get("copy")
+        try:
+            if copy and os.sep not in copy:
+                path = os.path.join(copies, copy)
+                digest, item["size"] = digest_of(path)
+                writer.blob_file(path, digest)
+                item["sha256"] = item["blob"] = digest
+            elif not event.get("missing"):
+                _digest_unchanged(item)
+        except (OSError, StoreWriteError) as error:
+            item["note"] = "could not be kept"
+            if not trouble:
+                trouble.append("inputs are not complete: {}".format(error))
+        lines.append(item)
+    return lines, trouble
+
+
+def _digest_unchanged(item: Input) -> None:
+    """The digest of a file that was too large to copy, if it is still what was read."""
+    info = os.stat(item["path"])
+    if info.st_mtime_ns == item.get("mtime_ns") and info.st_size == item.get("size") and info.st_size <= _HASH_LIMIT:
+        item["sha256"], _ = digest_of(item["path"])
+
+
+def judge(
+    told: Told,
+    exit: Optional[int],
+    signal: Optional[str],
+    root: str,
+    cause: Optional[str],  # noqa: A002 - schema's word
+) -> Tuple[Frames, Optional[Signature], List[Signature]]:
+    """Which failure ended the command, its signature, and the signatures of the others."""
+    failures = told.failures
+    primary = None
+    for later in (False, True):
+        primary = signature.choose(failures, exit, later)
+        if primary is None or not _went_on(told, failures[primary]):
+            break
+    frames = signature.frames_of(failures, primary)
+    found = signature.of(frames, exit, signal, root=root, cause=cause)
+    others = [failure for index, failure in enumerate(failures) if index != primary]
+    related: List[Signature] = []
+    for failure in others:
+        other = signature.of_failure(failure, root)
+        if other is not None and other not in related and not signature.same(other, found):
+            related.append(other)
+    return frames, found, related
+
+
+def _went_on(told: Told, failure: Failure) -> bool:
+    """Whether another Python was started by the command after this one had failed."""
+    when = failure.get("when", 0)
+    return any(python.get("when", 0) > when and python.get("pid") != failure.get("pid") for python in told.pythons)
+
+
+def redact(failures: List[Failure], redactor: Redactor) -> None:
+    """Hide secrets in what processes said, in place."""
+    for failure in failures:
+        redactor.failure(failure)
+
+
+def complete(started: Started, values: Dict[str, Any]) -> Record:
+    """record.json: what was known at the start, and how it ended."""
+    return cast(Record, dict(cast(Dict[str, Any], started), **values))
+
+
+def is_stored(writer: Writer, digest: str) -> bool:
+    """Whether a blob is in the store."""
+    return writer.exists(blob_key(digest))

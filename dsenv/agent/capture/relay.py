@@ -1,0 +1,141 @@
+"""Moves bytes between the command and our own streams, unchanged, and gives a copy to the log."""
+
+from __future__ import annotations
+
+import array
+import errno
+import os
+import selectors
+import threading
+from time import monotonic
+from typing import Callable, List, Optional
+
+from dsenv.agent.capture.outputlog import OutputLog
+from dsenv.agent.capture.spawn import Source
+
+_BLOCK = 1 << 16
+_IDLE = 0.5
+
+
+def write_all(handle: int, data: bytes) -> bool:
+    """Write everything, waiting where the reader is slow. False when nobody reads any more."""
+    view = memoryview(data)
+    while view:
+        try:
+            view = view[os.write(handle, view) :]
+        except BlockingIOError:
+            with selectors.DefaultSelector() as selector:
+                selector.register(handle, selectors.EVENT_WRITE)
+                selector.select()
+        except OSError:
+            return False
+    return True
+
+
+class OutputRelay(threading.Thread):
+    """Forwards what comes from the command until all its writers are gone."""
+
+    def __init__(self, sources: List[Source], log: OutputLog) -> None:
+        super().__init__(name="output", daemon=True)
+        self._sources = {source.handle: source for source in sources}
+        self._log = log
+        self._wake_read, self._wake_write = os.pipe()
+        self._deadline: Optional[float] = None
+
+    def run(self) -> None:
+        with selectors.DefaultSelector() as selector:
+            selector.register(self._wake_read, selectors.EVENT_READ)
+            for handle in self._sources:
+                selector.register(handle, selectors.EVENT_READ)
+            dirty = False
+            while self._sources:
+                left = None if self._deadline is None else self._deadline - monotonic()
+                if left is not None and left <= 0:
+                    break
+                ready = selector.select(_IDLE if left is None and dirty else left)
+                if not ready and dirty:
+                    self._log.idle()
+                    dirty = False
+                for key, _ in ready:
+                    if key.fd == self._wake_read:
+                        os.read(self._wake_read, 64)
+                    elif not self._forward(self._sources[key.fd]):
+                        selector.unregister(key.fd)
+                        # Closing tells the command that nobody reads any more, as it would have been told by a pipe.
+                        os.close(self._sources.pop(key.fd).handle)
+                    else:
+                        dirty = True
+
+    def _forward(self, source: Source) -> bool:
+        try:
+            data = os.read(source.handle, _BLOCK)
+        except OSError as error:
+            if error.errno in (errno.EAGAIN, errno.EINTR):
+                return True
+            return False  # EIO: the last user of a PTY closed it
+        if not data:
+            return False
+        delivered = write_all(source.target, data)
+        if source.stream:
+            self._log.add(source.stream, data)
+        return delivered
+
+    def finish(self, seconds: float) -> None:
+        """The command has ended: take what is still there, and wait no longer than that for processes it left."""
+        self._deadline = monotonic() + seconds
+        os.write(self._wake_write, b".")
+        self.join()
+
+
+class InputRelay(threading.Thread):
+    """Passes our standard input on, and keeps the beginning. It is never waited for.
+
+    It reads on only when the command has taken what it was given, so that little is taken from a pipe that others
+    read after us.
+    """
+
+    def __init__(self, target: int, *, terminal: bool, cap: int) -> None:
+        super().__init__(name="input", daemon=True)
+        self._target = target
+        self._terminal = terminal
+        self._cap = cap
+        self.kept = bytearray()
+        self.size = 0
+
+    def run(self) -> None:
+        while True:
+            if not self._terminal:
+                self._wait_until_taken()
+            try:
+                data = os.read(0, _BLOCK)
+            except OSError:
+                break
+            if not data:
+                break
+            self.size += len(data)
+            if not self._terminal and len(self.kept) < self._cap:
+                self.kept += data[: self._cap - len(self.kept)]
+            if not write_all(self._target, data):
+                break
+        if not self._terminal:
+            os.close(self._target)
+
+    def _wait_until_taken(self) -> None:
+        import fcntl
+        import termios
+
+        waiting = array.array("i", [0])
+        pause = threading.Event()
+        delay = 0.0005
+        while True:
+            try:
+                fcntl.ioctl(self._target, termios.FIONREAD, waiting)
+            except OSError:
+                return
+            if waiting[0] == 0:
+                return
+            pause.wait(delay)
+            delay = min(delay * 2, 0.05)
+
+
+Trouble = Callable[[str], None]

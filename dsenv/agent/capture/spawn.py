@@ -1,0 +1,221 @@
+"""Starts the command with streams of the kind that it would have had without us."""
+
+from __future__ import annotations
+
+import errno
+import os
+import signal
+import stat
+import sys
+from typing import Dict, List, Mapping, NamedTuple, Optional, Set, Tuple
+
+NOT_FOUND, NOT_EXECUTABLE = 127, 126
+
+
+class CannotStart(Exception):  # noqa: N818 - it is the command's problem, not an error of ours
+    """The command could not be started; `code` is what a shell would exit with."""
+
+    def __init__(self, command: str, number: int) -> None:
+        super().__init__("{}: {}".format(command, os.strerror(number)))
+        self.code = NOT_FOUND if number in (errno.ENOENT, errno.ENOTDIR) else NOT_EXECUTABLE
+
+
+class Source(NamedTuple):
+    """What the command writes arrives at `handle` and goes on to `target`; `stream` is 1 or 2 in the log, 0 is not in it."""
+
+    handle: int
+    target: int
+    stream: int
+    terminal: bool
+
+
+class Child(NamedTuple):
+    """A started command. `stdin` is where its input is written to, when we stand before its standard input."""
+
+    pid: int
+    sources: List[Source]
+    stdin: Optional[int]
+    terminals: List[int]  # master sides whose window size follows ours
+    session: bool  # it has a session of its own, because its standard input is our terminal
+
+
+class _Plan:
+    """Descriptors made for the command, and which of them it gets as 0, 1 and 2."""
+
+    def __init__(self) -> None:
+        self.child: Dict[int, int] = {}
+        self.sources: List[Source] = []
+        self.terminals: Dict[int, Tuple[int, int]] = {}  # device number to (master, slave)
+        self.stdin: Optional[int] = None
+
+    def terminal(self, handle: int) -> Tuple[int, int]:
+        """The PTY that stands for the terminal that `handle` is."""
+        device = os.fstat(handle).st_rdev
+        if device not in self.terminals:
+            master, slave = os.openpty()
+            _copy_terminal(handle, master, slave)
+            self.terminals[device] = (master, slave)
+        return self.terminals[device]
+
+    def pipe(self) -> Tuple[int, int]:
+        read, write = os.pipe()
+        return read, write
+
+
+def start(command: List[str], environ: Mapping[str, str], targets: Tuple[int, int], unblock: Set[int]) -> Child:
+    """Start `command`. `targets` are where its stdout and stderr go on to.
+
+    Raises CannotStart, or OSError when the system has no process or descriptor left.
+    """
+    plan = _Plan()
+    session = _plan_stdin(plan)
+    _plan_output(plan, targets)
+    if session and plan.stdin not in [source.handle for source in plan.sources]:
+        plan.sources.append(Source(plan.stdin or 0, 0, 0, True))  # the echo of what is typed
+    report_read, report_write = os.pipe()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    pid = os.fork()
+    if pid == 0:
+        _become(command, environ, plan, report_write, unblock, session)
+    os.close(report_write)
+    for handle in {handle for handle in plan.child.values() if handle > 2}:
+        os.close(handle)
+    with os.fdopen(report_read, "rb") as report:
+        failure = report.read(16)
+    if failure:
+        os.waitpid(pid, 0)
+        raise CannotStart(command[0], int(failure))
+    masters = [master for master, _ in plan.terminals.values()]
+    return Child(pid, plan.sources, plan.stdin, masters, session)
+
+
+def _plan_stdin(plan: _Plan) -> bool:
+    """Returns whether the command gets a terminal, and with it a session, of its own."""
+    info = _info(0)
+    if info is None:
+        return False
+    if os.isatty(0) and _in_foreground():
+        master, slave = plan.terminal(0)
+        plan.child[0], plan.stdin = slave, master
+        return True
+    if stat.S_ISFIFO(info.st_mode) or stat.S_ISSOCK(info.st_mode):
+        read, write = plan.pipe()
+        plan.child[0], plan.stdin = read, write
+    return False
+
+
+def _in_foreground() -> bool:
+    try:
+        return os.tcgetpgrp(0) == os.getpgrp()
+    except OSError:
+        return False
+
+
+def _plan_output(plan: _Plan, targets: Tuple[int, int]) -> None:
+    first, second = (_info(target) for target in targets)
+    shared = first is not None and second is not None and _same(first, second)
+    for stream, target, info in ((1, targets[0], first), (2, targets[1], second)):
+        if info is None:
+            continue
+        if stream == 2 and shared:
+            plan.child[2] = plan.child[1]
+            continue
+        if os.isatty(target):
+            master, slave = plan.terminal(target)
+            plan.child[stream] = slave
+            if master not in [source.handle for source in plan.sources]:
+                plan.sources.append(Source(master, target, stream, True))
+            continue
+        read, write = plan.pipe()
+        plan.child[stream] = write
+        plan.sources.append(Source(read, target, stream, False))
+
+
+def _info(handle: int) -> Optional[os.stat_result]:
+    try:
+        return os.fstat(handle)
+    except OSError:
+        return None
+
+
+def _same(a: os.stat_result, b: os.stat_result) -> bool:
+    return (a.st_dev, a.st_ino, a.st_rdev) == (b.st_dev, b.st_ino, b.st_rdev)
+
+
+def _become(
+    command: List[str], environ: Mapping[str, str], plan: _Plan, report: int, unblock: Set[int], session: bool
+) -> None:
+    """In the child: never returns."""
+    number = errno.EIO
+    try:
+        if session:
+            import fcntl
+            import termios
+
+            os.setsid()
+            fcntl.ioctl(plan.child[0], termios.TIOCSCTTY, 0)
+        # Above 2 first, so that none is overwritten before it was copied.
+        high = {stream: _above(handle) for stream, handle in plan.child.items()}
+        for stream, handle in high.items():
+            os.dup2(handle, stream)
+        for name in ("SIGPIPE", "SIGXFSZ", "SIGINT"):
+            _restore(getattr(signal, name))
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, unblock)
+        os.execvpe(command[0], command, dict(environ))  # noqa: S606 - an argv list, no shell
+    except OSError as error:
+        number = error.errno or errno.EIO
+    finally:
+        os.write(report, str(number).encode())
+        os._exit(NOT_FOUND)
+
+
+def _above(handle: int) -> int:
+    import fcntl
+
+    return fcntl.fcntl(handle, fcntl.F_DUPFD_CLOEXEC, 10)
+
+
+def _restore(number: int) -> None:
+    """Python ignores or handles these; what it does is not what our caller chose, unless that ignored them."""
+    if number in _IGNORED_AT_START:
+        signal.signal(number, signal.SIG_IGN)
+    else:
+        signal.signal(number, signal.SIG_DFL)
+
+
+def _ignored_at_start() -> Set[int]:
+    """The signals that our caller ignores, which our Python has changed for itself since."""
+    try:
+        with open("/proc/self/status", encoding="ascii", errors="replace") as file:
+            mask = next((line.split()[1] for line in file if line.startswith("SigIgn:")), "0")
+    except (OSError, IndexError):
+        return set()
+    ignored = {number for number in range(1, 65) if int(mask, 16) >> (number - 1) & 1}
+    # Python itself ignores SIGPIPE and SIGXFSZ, so it cannot be told; nearly nobody else does.
+    return ignored - {signal.SIGPIPE, signal.SIGXFSZ}
+
+
+_IGNORED_AT_START = _ignored_at_start()
+
+
+def _copy_terminal(source: int, master: int, slave: int) -> None:
+    import termios
+
+    try:
+        termios.tcsetattr(slave, termios.TCSANOW, termios.tcgetattr(source))
+    except termios.error:
+        pass
+    copy_size(source, master)
+
+
+def copy_size(source: int, master: int) -> None:
+    """Give a PTY the window size of a terminal."""
+    import fcntl
+    import termios
+
+    try:
+        size = fcntl.ioctl(source, termios.TIOCGWINSZ, b"\0" * 8)
+        fcntl.ioctl(master, termios.TIOCSWINSZ, size)
+    except OSError:
+        pass

@@ -1,0 +1,115 @@
+"""The private folder of one run, where the processes of the command leave what they know."""
+
+from __future__ import annotations
+
+import json
+import os
+import pkgutil
+import secrets
+import shutil
+import time
+from typing import Any, Dict, Iterator, List, Mapping, Optional
+
+_NAME = "dsenv-run-"
+_FILES = {"sitecustomize.py": "entry.py", "_dsenv_hook.py": "program.py", "failure.py": "failure.py"}
+_LINE_LIMIT = 32 << 20
+_STALE_SECONDS = 24 * 3600
+
+
+class Spool:
+    """`hook/` is the folder that goes on PYTHONPATH, `events` the lines of all processes, `copies/` what they read."""
+
+    def __init__(self, folder: str) -> None:
+        self.folder = folder
+        self.hook = os.path.join(folder, "hook")
+        self.copies = os.path.join(folder, "copies")
+        self.offset = 0
+
+    @classmethod
+    def make(cls, environ: Mapping[str, str], preferred: Optional[str]) -> "Spool":
+        """A new one: in the store when that is a folder, so that copies need not cross file systems.
+
+        Raises OSError when there is no place for it.
+        """
+        for parent in (preferred, environ.get("TMPDIR"), "/tmp", "/var/tmp", "."):  # noqa: S108 - mkdir fails on what is there
+            if not parent:
+                continue
+            folder = os.path.join(os.path.realpath(parent), "{}{}-{}".format(_NAME, os.getpid(), secrets.token_hex(4)))
+            try:
+                os.mkdir(folder, 0o700)
+            except OSError as error:
+                problem = error
+                continue
+            spool = cls(folder)
+            try:
+                os.mkdir(spool.hook, 0o700)
+                os.mkdir(spool.copies, 0o700)
+            except OSError as error:
+                shutil.rmtree(folder, ignore_errors=True)
+                problem = error
+                continue
+            return spool
+        raise problem
+
+    def fill(self, settings: Dict[str, str]) -> None:
+        """Put the hook in place. Raises OSError."""
+        for name, source in _FILES.items():
+            data = pkgutil.get_data("dsenv.agent.capture.hook", source)
+            _write(os.path.join(self.hook, name), data or b"")
+        lines = "".join("{}\t{}\n".format(name, value) for name, value in settings.items() if "\n" not in value)
+        _write(os.path.join(self.hook, "settings"), lines.encode("utf-8", "surrogateescape"))
+        _write(os.path.join(self.hook, "events"), b"")
+
+    def events(self) -> Iterator[Dict[str, Any]]:
+        """What the processes said so far, from the beginning. A line that was cut off is left out."""
+        try:
+            with open(os.path.join(self.hook, "events"), "rb") as file:
+                for line in file:
+                    if not line.endswith(b"\n") or len(line) > _LINE_LIMIT:
+                        continue
+                    try:
+                        value = json.loads(line)
+                    except ValueError:
+                        continue
+                    if isinstance(value, dict):
+                        yield value
+        except OSError:
+            return
+
+    def remove(self) -> None:
+        """Delete it with all it holds."""
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def sweep(parents: List[str]) -> None:
+    """Remove what captures left behind that were killed: they hold what the command read."""
+    for parent in parents:
+        try:
+            names = [name for name in os.listdir(parent) if name.startswith(_NAME)]
+        except OSError:
+            continue
+        for name in names:
+            folder = os.path.join(parent, name)
+            if _is_stale(folder, name):
+                shutil.rmtree(folder, ignore_errors=True)
+
+
+def _is_stale(folder: str, name: str) -> bool:
+    """Its capture does not live. A number may be another process's now, in this or another container."""
+    number = name[len(_NAME) :].partition("-")[0]
+    try:
+        info = os.lstat(folder)
+        if info.st_uid != os.getuid() or time.time() - info.st_mtime < _STALE_SECONDS or not number.isdigit():
+            return False
+        os.kill(int(number), 0)
+    except ProcessLookupError:
+        return True
+    except OSError:
+        return False
+    return False
+
+
+def _write(path: str, data: bytes) -> None:
+    handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    with os.fdopen(handle, "wb") as file:
+        file.write(data)

@@ -1,0 +1,89 @@
+"""What every store can be asked to keep."""
+
+from __future__ import annotations
+
+import hashlib
+from abc import ABC, abstractmethod
+from typing import Tuple
+
+_BLOCK = 1 << 20
+
+
+class StoreWriteError(Exception):
+    """The store refused or could not be reached. The message says which store, what, and why."""
+
+
+class Log(ABC):
+    """Bytes that arrive while a run lives, and that are in the store before it ends."""
+
+    @abstractmethod
+    def write(self, data: bytes) -> None:
+        """Add bytes. They may be kept back until `flush`. Raises StoreWriteError."""
+
+    @abstractmethod
+    def flush(self) -> None:
+        """Put what was kept back into the store. Raises StoreWriteError."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Flush, and write no more."""
+
+
+class Writer(ABC):
+    """Puts bytes under keys with `/`. Keys come from validated ids and digests.
+
+    A key holds nothing or all of what was put, never a part. Every method may be called from several threads and
+    raises StoreWriteError. Files that a store makes are readable by their owner only.
+    """
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+
+    @abstractmethod
+    def put(self, key: str, data: bytes) -> None:
+        """Store bytes, in place of any that are there."""
+
+    @abstractmethod
+    def put_file(self, key: str, path: str) -> None:
+        """Store a file's content, in constant memory. The file may be taken away by it."""
+
+    @abstractmethod
+    def exists(self, key: str) -> bool:
+        """Whether the key holds something."""
+
+    @abstractmethod
+    def delete(self, key: str) -> None:
+        """Remove a key; one that is not there is no error."""
+
+    @abstractmethod
+    def log(self, key: str) -> Log:
+        """A log that grows. Stores that cannot append keep it as `key.000000`, `key.000001`, ..."""
+
+    def blob(self, data: bytes) -> str:
+        """Store bytes by their SHA-256 unless they are there. Returns the digest."""
+        digest = hashlib.sha256(data).hexdigest()
+        key = blob_key(digest)
+        if not self.exists(key):
+            self.put(key, data)
+        return digest
+
+    def blob_file(self, path: str, digest: str) -> None:
+        """Store the content of `path`, whose SHA-256 is `digest`, unless it is there."""
+        key = blob_key(digest)
+        if not self.exists(key):
+            self.put_file(key, path)
+
+
+def blob_key(digest: str) -> str:
+    """The key of a blob."""
+    return "blobs/sha256/{}/{}".format(digest[:2], digest)
+
+
+def digest_of(path: str) -> Tuple[str, int]:
+    """SHA-256 and size of a file. Raises OSError."""
+    digest, size = hashlib.sha256(), 0
+    with open(path, "rb") as source:
+        for block in iter(lambda: source.read(_BLOCK), b""):
+            digest.update(block)
+            size += len(block)
+    return digest.hexdigest(), size
