@@ -11,12 +11,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from time import monotonic
 
-import paramiko
-from paramiko.common import MSG_CHANNEL_REQUEST
-from paramiko.ssh_exception import ChannelException
-
 from dsenv.errors import HostKeyError, TransportError
 from dsenv.models.machine import Endpoint
+from dsenv.transports.absent import absent
 from dsenv.transports.base import (
     Channel,
     CommandResult,
@@ -29,11 +26,18 @@ from dsenv.transports.base import (
     put_command,
 )
 
+# paramiko.config imports invoke for `Match exec`, which we never read: half of paramiko's start-up time.
+with absent("invoke"):
+    import paramiko
+    from paramiko.common import MSG_CHANNEL_REQUEST
+
 _CONNECT_SECONDS = 10.0
 _KEEPALIVE_SECONDS = 15
 _WINDOW = 16 << 20
 _BLOCK = 1 << 16
 _KEPT_ERRORS = 64 << 10
+# What paramiko raises when the connection is, or was, gone.
+_CUT = (paramiko.SSHException, EOFError, OSError)
 # AES-GCM is several times faster here than paramiko's first choice, and as safe.
 _CIPHERS = ("aes128-gcm@openssh.com", "aes256-gcm@openssh.com", "aes128-ctr", "aes256-ctr")
 
@@ -50,7 +54,7 @@ def _translated(where: str, doing: str) -> Iterator[None]:
         raise _wrong_host_key(where) from error
     except paramiko.AuthenticationException as error:
         raise TransportError(f"{where} does not accept our key", hint="dsenv up") from error
-    except (paramiko.SSHException, EOFError, OSError) as error:
+    except _CUT as error:
         reason = getattr(error, "strerror", None) or str(error) or "the connection was cut"
         raise TransportError(f"{doing} {where}: {reason}", hint="dsenv status") from error
 
@@ -221,7 +225,8 @@ class _SshChannel(Channel):
         return code
 
     def close(self) -> None:
-        self._channel.close()
+        with suppress(*_CUT):
+            self._channel.close()
 
     def _ended(self) -> bool:
         return self._channel.exit_status >= 0
@@ -253,7 +258,7 @@ class _SshChannel(Channel):
 
     def _feed(self, stdin: bytes) -> None:
         # A command may end without reading its input; its exit code says what matters.
-        with suppress(OSError, paramiko.SSHException):
+        with suppress(*_CUT):
             self._channel.sendall(stdin)
             self._channel.shutdown_write()
 
@@ -263,7 +268,7 @@ class _SshChannel(Channel):
             self._reader.start()
 
     def _read_errors(self) -> None:
-        with suppress(OSError, paramiko.SSHException):
+        with suppress(*_CUT):
             while data := self._channel.recv_stderr(_BLOCK):
                 if self._on_errors:
                     stream: Stream = "stderr"
@@ -293,7 +298,8 @@ class _Deadline:
 
     def _expire(self) -> None:
         self.passed = True
-        self._channel.close()
+        with suppress(*_CUT):
+            self._channel.close()
 
 
 class _SshForward(Forward):
@@ -336,13 +342,14 @@ class _SshForward(Forward):
         with connection:
             try:
                 channel = self._transport.open_channel("direct-tcpip", self._destination, origin)
-            except (ChannelException, paramiko.SSHException, EOFError):
+            except _CUT:
                 return  # nobody listens there: the client sees its connection close, as it would over there
             self._open.add(connection)
-            with suppress(OSError, paramiko.SSHException):
+            with suppress(*_CUT):
                 _splice(connection, channel)
             self._open.discard(connection)
-            channel.close()
+            with suppress(*_CUT):
+                channel.close()
 
 
 def _splice(connection: socket.socket, channel: paramiko.Channel) -> None:

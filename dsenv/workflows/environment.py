@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 
-from dsenv.envs import install, lockfile
 from dsenv.events import Cancel, Emit
 from dsenv.models.machine import Machine
 from dsenv.state import store
@@ -25,13 +24,17 @@ class Ready:
 
 def ensure(target: Target, machine: Machine, transport: Transport, emit: Emit, cancel: Cancel) -> Ready | None:
     """Have the project's lock installed over there. None when there is no lock. Raises LockError, InstallError."""
+    from dsenv.envs import install, lockfile
+
     file = target.project.lock_file
     if not file.is_file():
         return None
     lock = lockfile.read(file)
-    # A workstation that is this machine shares its environments: what one of them has, the other need not make.
-    shared = install.root_here() if machine.shares_files else None
-    environment = install.on(transport, lock, emit=emit, cancel=cancel, python=machine.python, envs_dir=shared)
+    if machine.shares_files:
+        # It is this machine: its environments are ours, and so are the network settings to make one with.
+        environment = install.here(lock, emit=emit, cancel=cancel)
+    else:
+        environment = install.on(transport, lock, emit=emit, cancel=cancel, python=machine.python)
     ready = Ready(environment.id, environment.prefix)
     fields = {"lock": _digest(target), "id": ready.id, "prefix": ready.prefix, "machine": machine.created}
     target.folder.mkdir(parents=True, exist_ok=True, mode=0o700)

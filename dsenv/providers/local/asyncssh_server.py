@@ -225,6 +225,7 @@ async def serve(layout: Layout, port: int) -> None:
         authorized_client_keys=str(layout.folder / "authorized_keys"),
         process_factory=handle,
         encoding=None,
+        line_editor=False,
         keepalive_interval=15,
         keepalive_count_max=8,
         agent_forwarding=False,
@@ -238,7 +239,10 @@ async def serve(layout: Layout, port: int) -> None:
 def main(arguments: list[str]) -> int:
     """Serve the workstation at FOLDER on PORT."""
     folder, port = arguments
-    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    # The shell that put us in the background had some of these ignored, and sessions would inherit that. A handler
+    # that does nothing keeps us alive as well, and is the default again in every program that we start.
+    for number in (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT):
+        signal.signal(number, lambda *_: None)
     asyncio.run(serve(Layout(Path(folder)), int(port)))
     return 0
 

@@ -1,0 +1,57 @@
+"""Every transport against the one suite: this machine, the system's sshd, our own server."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Literal
+
+import pytest
+
+from dsenv import events
+from dsenv.config.schema import Workstation
+from dsenv.models.machine import Identity
+from dsenv.providers.local import sshd
+from dsenv.providers.local.provider import LocalProvider
+from dsenv.testing.transports import TransportConformance
+from dsenv.transports.base import Transport
+from dsenv.transports.local import LocalTransport
+
+
+class TestLocalTransport(TransportConformance):
+    @pytest.fixture
+    def transport(self, tmp_path: Path) -> Iterator[Transport]:
+        with LocalTransport(tmp_path) as transport:
+            yield transport
+
+
+def _connected(root: Path, server: Literal["sshd", "builtin"]) -> Iterator[Transport]:
+    provider = LocalProvider()
+    machine = provider.create(Identity(root, "conformance", "default"), Workstation(server=server), events.ignore)
+    try:
+        assert machine.note == ("sshd" if server == "sshd" else "built-in server")
+        with provider.transport(machine) as transport:
+            yield transport
+    finally:
+        provider.destroy(machine, events.ignore)
+
+
+@pytest.mark.skipif(sshd.find() is None, reason="there is no sshd on this machine")
+class TestSshd(TransportConformance):
+    @pytest.fixture
+    def transport(self, tmp_path: Path) -> Iterator[Transport]:
+        yield from _connected(tmp_path, "sshd")
+
+
+class TestOwnServer(TransportConformance):
+    @pytest.fixture
+    def transport(self, tmp_path: Path) -> Iterator[Transport]:
+        yield from _connected(tmp_path, "builtin")
+
+
+def test_the_suite_covers_the_whole_interface() -> None:
+    names = " ".join(dir(TransportConformance))
+    assert shutil.which("sh")
+    for part in ("exit_code", "input", "files", "conversation", "terminal", "forwarded", "closing"):
+        assert part in names
