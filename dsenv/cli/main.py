@@ -39,6 +39,7 @@ COMMANDS: tuple[str, ...] = (
     "runs",
     "show",
     "reproduce",
+    "demo",
 )
 
 # Verbs whose failures of our own exit with 125, so that they cannot be taken for the command's.
