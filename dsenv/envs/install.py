@@ -9,7 +9,7 @@ import platform
 import tempfile
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -191,8 +191,9 @@ def _converse(
         watcher = threading.Thread(target=_close_on_cancel, args=(channel, cancel, done), daemon=True)
         watcher.start()
         try:
-            channel.send(json.dumps(request).encode())
-            channel.send_eof()
+            with suppress(TransportError):  # an agent that ended already: what it said tells more
+                channel.send(json.dumps(request).encode())
+                channel.send_eof()
             while data := channel.receive():
                 *lines, pending = (pending + data).split(b"\n")
                 for message in map(json.loads, lines):
