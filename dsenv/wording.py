@@ -16,6 +16,16 @@ def command(*words: str) -> str:
     return shlex.join(words)
 
 
+def brief(argv: list[str], width: int) -> str:
+    """A command for a list: the program without its folder."""
+    return shorten(command(*(argv[0].rpartition("/")[2], *argv[1:])), width) if argv else ""
+
+
+def count(number: int, noun: str) -> str:
+    """`1 run`, `2 runs`."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
 def shorten(text: str, width: int) -> str:
     """One line of at most `width` characters; control characters become visible instead of taking effect."""
     line = printable(text.replace("\n", " "))
@@ -66,6 +76,15 @@ def signature(value: Mapping[str, Any] | None) -> str:
     if value["kind"] == "signal":
         return f"{value['signal']} ({value['cause']})" if value.get("cause") else str(value["signal"])
     return f"exit {value['exit']}"
+
+
+def failure(signature_: Mapping[str, Any] | None, detail: Mapping[str, Any] | None) -> str:
+    """A failure as it was said: the message itself when it is known, else the signature with its placeholders."""
+    exceptions = (detail or {}).get("exceptions") or []
+    if signature_ is not None and signature_["kind"] == "exception" and exceptions:
+        message = exceptions[0].get("message", "")
+        return f"{exceptions[0].get('type', '')}: {message}" if message else str(exceptions[0].get("type", ""))
+    return signature(signature_)
 
 
 def place(value: Mapping[str, Any] | None) -> str:

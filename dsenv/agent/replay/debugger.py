@@ -6,7 +6,7 @@ import pdb
 import sys
 from contextlib import ExitStack
 from types import FrameType, TracebackType
-from typing import Any, Optional, Type
+from typing import IO, Any, Optional, Type
 
 
 def install(root: str) -> None:
@@ -46,9 +46,24 @@ def stop(traceback: TracebackType, root: str) -> None:
             terminal_out = opened.enter_context(open("/dev/tty", "w", encoding="utf-8", errors="replace"))
         except OSError:
             return
-        debugger = pdb.Pdb(stdin=terminal_in, stdout=terminal_out, nosigint=True)
-        debugger.use_rawinput = False
-        debugger.prompt = "(dsenv pdb) "
-        debugger.rcLines.extend(["up"] * user_depth(traceback, root))
+        debugger = _InUserFrame(terminal_in, terminal_out, user_depth(traceback, root))
         debugger.reset()
         debugger.interaction(None, traceback)
+
+
+class _InUserFrame(pdb.Pdb):
+    """pdb that starts some frames above the one that raised."""
+
+    def __init__(self, stdin: IO[str], stdout: IO[str], up: int) -> None:
+        super().__init__(stdin=stdin, stdout=stdout, nosigint=True)
+        self.use_rawinput = False
+        self.prompt = "(dsenv pdb) "
+        self._up = up
+
+    def setup(self, f: Optional[FrameType], tb: Optional[TracebackType]) -> Any:
+        """Select the user's frame before anything is printed."""
+        answer = super().setup(f, tb)
+        self.curindex = max(0, self.curindex - self._up)
+        self.curframe = self.stack[self.curindex][0]
+        self.curframe_locals = self.curframe.f_locals
+        return answer

@@ -45,5 +45,5 @@ def runs(
 def _row(run: RunSummary) -> tuple[str, ...]:
     from dsenv import wording
 
-    command = wording.shorten(wording.command(*run.command), 40)
+    command = wording.brief(run.command, 40)
     return (run.id, run.status, wording.ago(run.started), command, wording.shorten(wording.reason(run), 60))

@@ -44,7 +44,7 @@ def _lines(result: RunDetails, all_frames: bool) -> Iterator[str]:
     took = f", took {(ended - record['started']) / 1e6:.1f} s" if ended else ""
     yield f"started    {wording.ago(record.get('started', 0))}{took}"
     if record.get("signature"):
-        yield f"failure    {wording.printable(wording.signature(record['signature']))}"
+        yield f"failure    {wording.printable(wording.failure(record['signature'], result.failure))}"
         yield f"at         {wording.printable(wording.place(record['signature']))}"
     elif record.get("exit"):
         yield f"exit       {record['exit']}"

@@ -15,7 +15,7 @@ from dsenv.tui import model
 from dsenv.tui.widgets import facts, traceback
 from dsenv.tui.widgets.locals import LocalsTable
 from dsenv.tui.widgets.output import OutputView
-from dsenv.wording import command, printable, signature
+from dsenv.wording import command, failure, printable, shorten, signature
 
 if TYPE_CHECKING:
     from dsenv.tui.app import DsenvApp
@@ -151,7 +151,8 @@ def _title(state: model.State) -> Text:
 
 def _verdict(state: model.State) -> Text:
     assert state.details is not None
-    recorded = Text(printable(signature(state.details.record.get("signature"))), style="red")
+    details = state.details
+    recorded = Text(shorten(failure(details.record.get("signature"), details.failure), 400), style="red")
     result = state.reproduction
     if result is None:
         return recorded

@@ -11,7 +11,7 @@ from textual.screen import Screen
 from textual.widgets import DataTable, Footer, Input, Static
 
 from dsenv.tui import model
-from dsenv.wording import ago, command, printable, reason, shorten
+from dsenv.wording import ago, brief, count, printable, reason, shorten
 
 if TYPE_CHECKING:
     from dsenv.runs.index import RunSummary
@@ -110,8 +110,9 @@ def _heading(state: model.State, shown: int) -> Text:
         return Text(text, style="dim")
     if not state.runs:
         return Text(f"no failed runs in {state.store}", style="bold")
-    count = f"{shown} of {len(state.runs)}" if state.filter else f"{len(state.runs)}{'+' if state.more else ''}"
-    return Text.assemble((f"{count} failed runs", "bold"), (f"  {state.store}", "dim"))
+    total = count(len(state.runs), "failed run") + (" and more" if state.more else "")
+    shown_of = f"{shown} of " if state.filter else ""
+    return Text.assemble((shown_of + total, "bold"), (f"  {state.store}", "dim"))
 
 
 def _problem_text(problem: model.Problem) -> str:
@@ -124,5 +125,5 @@ def _cells(run: RunSummary, widths: tuple[int, int, int, int]) -> tuple[Text, ..
         Text(run.status, style=style),
         Text(ago(run.started), style="dim"),
         Text(shorten(reason(run), widths[2])),
-        Text(shorten(command(*run.command), widths[3]), style="dim"),
+        Text(brief(run.command, widths[3]), style="dim"),
     )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from rich.text import Text
 from textual.widgets import DataTable
 
@@ -22,19 +24,28 @@ class LocalsTable(DataTable[Text]):
             return
         self._content = (frame, here)
         self.clear(columns=True)
-        width = max(12, (self.app.size.width * 3 // 5 - 24 - (2 if here else 0)) // (2 if here else 1))
+        width = max(12, (self.app.size.width * 2 // 3 - 24 - (2 if here else 0)) // (2 if here else 1))
         for name in ("local", "production", "here") if here else ("local", "production"):
             self.add_column(name, width=16 if name == "local" else width)
         others = {local.get("name"): local for local in here.get("locals", [])} if here else {}
-        for local in frame.get("locals", []) if frame else []:
+        for local in _ordered(frame.get("locals", []) if frame else []):
             other = others.get(local.get("name"))
             cells = [Text(shorten(local.get("name", ""), 16), style="bold"), Text(value(local, width))]
             if here:
                 differs = other is None or other.get("preview") != local.get("preview")
                 cells.append(Text(value(other, width) if other else "-", style="yellow" if differs else "dim"))
             self.add_row(*cells)
-            for line in columns(local):
-                self.add_row(Text(f"  {shorten(line[0], 13)}", style="dim"), Text(shorten(line[1], width), style="dim"))
+            self._add_columns(local, other, width, compare=here is not None)
+
+    def _add_columns(self, local: schema.Local, other: schema.Local | None, width: int, *, compare: bool) -> None:
+        """A row for each column of a table, with the same column here beside it."""
+        twins = dict(columns(other)) if other else {}
+        for name, text in columns(local):
+            cells = [Text(f"  {shorten(name, 13)}", style="dim"), Text(shorten(text, width), style="dim")]
+            if compare:
+                there = twins.get(name, "-")
+                cells.append(Text(shorten(there, width), style="dim" if there == text else "yellow"))
+            self.add_row(*cells)
 
 
 def value(local: schema.Local, width: int) -> str:
@@ -48,8 +59,22 @@ def value(local: schema.Local, width: int) -> str:
 
 
 def columns(local: schema.Local) -> list[tuple[str, str]]:
-    """A line for each column of a data frame: name and profile."""
-    return [
-        (str(c.get("name", "")), ", ".join(f"{k} {v}" for k, v in c.items() if k != "name"))
-        for c in local.get("columns", [])
-    ]
+    """A line for each column of a data frame: its name, and what a person looks at first when data drifted."""
+    return [(str(column.get("name", "")), profile(column)) for column in local.get("columns", [])]
+
+
+def profile(column: dict[str, Any]) -> str:
+    """Values with their counts for a category, the range for a number; missing values only where there are some."""
+    nulls = f", {column['nulls']} missing" if column.get("nulls") else ""
+    if isinstance(column.get("top"), dict):
+        values = ", ".join(f"{value} {count}" for value, count in column["top"].items())
+        more = column.get("unique", 0) - len(column["top"])
+        return f"{values}{f', {more} other values' if more > 0 else ''}{nulls}"
+    if "min" in column:
+        return f"{column['min']} .. {column['max']}{nulls}"
+    return f"{column.get('dtype', '')}{nulls}"
+
+
+def _ordered(variables: list[schema.Local]) -> list[schema.Local]:
+    """Tables last: a profile of many columns must not push the plain values out of sight."""
+    return sorted(variables, key=lambda local: bool(local.get("columns")))
