@@ -17,6 +17,8 @@ _ONE_PATH = (
     *("open", "stat", "lstat", "access", "listdir", "scandir", "mkdir", "rmdir", "remove", "unlink"),
     *("chmod", "utime", "readlink", "truncate", "chdir"),
 )
+# What capture leaves out of tracebacks: production's had no such frame.
+OWN = "<dsenv>"
 _TWO_PATHS = ("rename", "replace", "link", "symlink")
 
 
@@ -63,6 +65,7 @@ def install(prefixes: List[Tuple[str, str]]) -> None:
                     kwargs[name] = change(kwargs[name])
             return function(*changed, **kwargs)
 
+        redirected.__code__ = redirected.__code__.replace(co_filename=OWN)
         return redirected
 
     builtins.open = io.open = wrap(io.open, 1)
