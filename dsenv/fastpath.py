@@ -12,7 +12,7 @@ def try_run(arguments: list[str]) -> int | None:
     if not arguments or arguments[0] != "capture":
         return None
     own = arguments[1 : arguments.index("--")] if "--" in arguments else arguments[1:]
-    if not own and "--" not in arguments or "--help" in own or "-h" in own:
+    if (not own and "--" not in arguments) or "--help" in own or "-h" in own:
         return None
     try:
         from dsenv.agent.capture import command

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import importlib.util
 import io
+import marshal
 import zipfile
 from functools import cache
 from importlib.resources import files
@@ -38,7 +40,11 @@ def template_names() -> list[str]:
 
 @cache
 def agent_archive() -> bytes:
-    """The agent as a zipapp that `python3 -I -S` can run; the same bytes for the same source."""
+    """The agent as a zipapp that `python3 -I -S` can run; the same bytes for the same source and Python.
+
+    Beside the source it carries byte code for the Python that makes it. Production mostly runs that version, and
+    saves the time to compile; any other Python ignores it.
+    """
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
         _add(archive, "__main__.py", _MAIN.encode())
@@ -46,7 +52,16 @@ def agent_archive() -> bytes:
         _add(archive, "dsenv/__init__.py", (package / "__init__.py").read_bytes())
         for path, source in sorted(_sources(package / "agent", "dsenv/agent")):
             _add(archive, path, source)
+            if "/hook/" not in path:
+                _add(archive, f"{path}c", _byte_code(path, source))
     return b"#!/usr/bin/env python3\n" + buffer.getvalue()
+
+
+def _byte_code(path: str, source: bytes) -> bytes:
+    """A .pyc that is valid for this source, whatever the times of files are (PEP 552)."""
+    unchecked = (1).to_bytes(4, "little")
+    code = marshal.dumps(compile(source, path, "exec", dont_inherit=True))
+    return importlib.util.MAGIC_NUMBER + unchecked + importlib.util.source_hash(source) + code
 
 
 def _sources(folder: Traversable, prefix: str) -> list[tuple[str, bytes]]:

@@ -9,16 +9,16 @@ from __future__ import annotations
 
 import math
 import re
-from typing import Any, Dict, List, Mapping, Sequence, Set, Tuple
+from typing import Any, Dict, List, Mapping, Sequence, Set, Tuple, cast
 
 from dsenv.agent.schema import Failure, Local, Redaction
 
 HIDDEN = "<redacted>"
 
-_STRONG = frozenset(
-    "password passwd passwort pwd passphrase secret secrets credential credentials apikey apikeys accesskey "
-    "secretkey privatekey authtoken accesstoken refreshtoken".split()
-)
+_STRONG = frozenset([
+    "password", "passwd", "passwort", "pwd", "passphrase", "secret", "secrets", "credential", "credentials", "apikey",
+    "apikeys", "accesskey", "secretkey", "privatekey", "authtoken", "accesstoken", "refreshtoken",
+])  # fmt: skip
 _PAIRS = frozenset(
     [
         *(
@@ -30,7 +30,9 @@ _PAIRS = frozenset(
         ("pass", "word"),
     ]
 )
-_WEAK = frozenset("key token auth session cookie sid pass bearer authorization signature dsn".split())
+_WEAK = frozenset([
+    "key", "token", "auth", "session", "cookie", "sid", "pass", "bearer", "authorization", "signature", "dsn",
+])  # fmt: skip
 _WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+")
 
 _NAME = r"[A-Za-z_][\w.-]*"
@@ -214,10 +216,10 @@ class Redactor:
         if self._is_secret(name, local, preview):
             self.note("locals", where, "name")
             self.know(preview.strip("b'\""))
-            hidden = {key: local[key] for key in ("name", "type") if key in local}  # type: ignore[literal-required]
-            local.clear()
-            local.update(hidden)  # type: ignore[typeddict-item]
-            local["preview"], local["redacted"] = HIDDEN, True
+            name_of, kind = local.get("name", ""), local.get("type", "")
+            values = cast(Dict[str, Any], local)
+            values.clear()
+            values.update(name=name_of, type=kind, preview=HIDDEN, redacted=True)
             return
         for item in local.get("items", []):
             self.local(item, where, depth + 1)

@@ -36,8 +36,10 @@ COMMANDS: tuple[str, ...] = (
     "logs",
     "attach",
     "cancel",
+    "capture",
     "runs",
     "show",
+    "agent",
     "reproduce",
     "demo",
 )

@@ -20,13 +20,36 @@ FILES_CAP = 20_000
 _PACK_SIZE = 32 << 20
 
 _FOLDERS = frozenset(
-    ".git .hg .svn .bzr .jj __pycache__ node_modules .tox .nox .mypy_cache .pytest_cache .ruff_cache .ipynb_checkpoints "
-    ".ssh .aws .gnupg .azure .gcloud .kube .docker .venv .eggs".split()
+    [
+        ".git",
+        ".hg",
+        ".svn",
+        ".bzr",
+        ".jj",
+        "__pycache__",
+        "node_modules",
+        ".tox",
+        ".nox",
+        ".mypy_cache",
+        ".pytest_cache",
+        ".ruff_cache",
+        ".ipynb_checkpoints",
+        ".ssh",
+        ".aws",
+        ".gnupg",
+        ".azure",
+        ".gcloud",
+        ".kube",
+        ".docker",
+        ".venv",
+        ".eggs",
+    ]
 )
 _SECRET = re.compile(
-    r"(?i)^(?:\.env(?:\..+)?|\.envrc|.*\.(?:pem|key|p12|pfx|jks|keystore|kdbx|ppk|gpg|asc)|id_(?:rsa|dsa|ecdsa|ed25519).*|"
-    r"\.netrc|_netrc|\.pgpass|\.npmrc|\.pypirc|\.htpasswd|\.git-credentials|credentials(?:\.\w+)?|"
-    r"client_secret.*\.json|service[-_]?account.*\.json|secrets?\.(?:ya?ml|json|toml|ini|env)|application_default_credentials\.json)$"
+    r"(?i)^(?:\.env(?:\..+)?|\.envrc|.*\.(?:pem|key|p12|pfx|jks|keystore|kdbx|ppk|gpg|asc)"
+    r"|id_(?:rsa|dsa|ecdsa|ed25519).*|\.netrc|_netrc|\.pgpass|\.npmrc|\.pypirc|\.htpasswd|\.git-credentials"
+    r"|credentials(?:\.\w+)?|client_secret.*\.json|service[-_]?account.*\.json"
+    r"|secrets?\.(?:ya?ml|json|toml|ini|env)|application_default_credentials\.json)$"
 )
 _HARMLESS = re.compile(r"(?i)\.(?:example|sample|template|dist)$|\.pub$")
 # Of a folder that nothing marks as a project, only what looks like code is taken: it may be somebody's home.

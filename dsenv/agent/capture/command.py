@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import sys
@@ -11,7 +12,7 @@ from typing import Any, Dict, List, NamedTuple, Optional, Set, Tuple
 
 from dsenv.agent import runid
 from dsenv.agent.capture import spawn
-from dsenv.agent.capture.options import USAGE, Options, Project, UsageProblem, parse, project_of, store_of
+from dsenv.agent.capture.options import USAGE, ArgumentsError, Options, Project, parse, project_of, store_of
 from dsenv.agent.capture.spool import Spool
 
 OWN_FAILURE = 125
@@ -34,7 +35,7 @@ def main(arguments: List[str]) -> int:
     """
     try:
         options = parse(arguments)
-    except UsageProblem as problem:
+    except ArgumentsError as problem:
         sys.stderr.write("capture: {}\n{}".format(problem, USAGE))
         return OWN_FAILURE
     ended = Run(options).execute()
@@ -206,10 +207,8 @@ def _next_signal(watched: Set[int]) -> Tuple[int, bool]:
 
 
 def _send(pid: int, number: int) -> None:
-    try:
+    with contextlib.suppress(OSError):
         os.kill(pid, number)
-    except OSError:
-        pass
 
 
 def _reap(wanted: int) -> Optional[Tuple[Ended, Any]]:

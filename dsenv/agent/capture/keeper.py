@@ -1,4 +1,4 @@
-"""Keeps the record of one run while the command runs and when it has ended. Whatever fails here, the command goes on."""
+"""Keeps the record of a run while its command runs and when it has ended. Whatever fails here, the command goes on."""
 
 from __future__ import annotations
 
@@ -61,6 +61,7 @@ class Keeper(threading.Thread):
         )
 
     def run(self) -> None:
+        self.output.start()
         try:
             self.writer = open_writer(self.store, self._environ)
             self._put("started.json", self.started)
@@ -70,8 +71,8 @@ class Keeper(threading.Thread):
             self.writer.put(record.key(self.run_id, "reserved"), bytes(_RESERVED))
         except StoreWriteError as error:
             self.trouble.append(str(error))
+            self.output.attach(None)
             if self.writer is None:
-                self.output.attach(None)
                 return
         for step in (self._snapshot, self._describe):
             self._try(step)
@@ -134,7 +135,7 @@ class Keeper(threading.Thread):
             self._look_for_python()
             if self._python is not None:
                 self._try(self._set_environment)
-        self._try(lambda: self._release())
+        self._try(self._release)
         told = record.gather(self.spool.events() if self.spool else [])
         record.redact(told.failures, self.redactor)
         frames, found, related = record.judge(

@@ -18,7 +18,7 @@ _RUN_ID = re.compile(r"\d{8}T\d{6}-\d{6}-[a-z2-7]{4}")
 _MARKERS = ("dsenv.toml", ".git", "pyproject.toml")
 
 
-class UsageProblem(Exception):
+class ArgumentsError(Exception):
     """The arguments make no sense; nothing was started."""
 
 
@@ -39,7 +39,7 @@ class Options(NamedTuple):
 
 
 def parse(arguments: List[str]) -> Options:
-    """Read the arguments of `capture`. Raises UsageProblem."""
+    """Read the arguments of `capture`. Raises ArgumentsError."""
     values = dict.fromkeys(_VALUES, "")
     flags = dict.fromkeys(_FLAGS, False)
     rest = list(arguments)
@@ -50,20 +50,20 @@ def parse(arguments: List[str]) -> Options:
         elif name in values and (equals or rest):
             values[name] = value if equals else rest.pop(0)
         elif name in values:
-            raise UsageProblem("--{} needs a value".format(name))
+            raise ArgumentsError("--{} needs a value".format(name))
         else:
-            raise UsageProblem("there is no option --{}".format(name))
+            raise ArgumentsError("there is no option --{}".format(name))
     if rest and rest[0] == "--":
         rest.pop(0)
     if not rest:
-        raise UsageProblem("no command is given: write it after --")
+        raise ArgumentsError("no command is given: write it after --")
     kind = values["kind"] or "production"
     if kind not in ("production", "development"):
-        raise UsageProblem("--kind is production or development, not {}".format(kind))
+        raise ArgumentsError("--kind is production or development, not {}".format(kind))
     if values["run-id"] and not _RUN_ID.fullmatch(values["run-id"]):
-        raise UsageProblem("{} is not the id of a run".format(values["run-id"]))
+        raise ArgumentsError("{} is not the id of a run".format(values["run-id"]))
     if values["store"] and "://" in values["store"] and not values["store"].startswith("s3://"):
-        raise UsageProblem("a store is a folder or s3://bucket/prefix, not {}".format(values["store"]))
+        raise ArgumentsError("a store is a folder or s3://bucket/prefix, not {}".format(values["store"]))
     texts = {name.replace("-", "_"): value for name, value in values.items() if name != "kind"}
     return Options(rest, kind=kind, as_json=flags["json"], record_entropy=flags["record-entropy"], **texts)
 

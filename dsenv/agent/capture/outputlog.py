@@ -4,129 +4,147 @@ from __future__ import annotations
 
 import threading
 from time import time_ns
-from typing import Callable, Dict, List, Optional
+from typing import Callable, Dict, List, Optional, Tuple
 
 from dsenv.agent.redact import HIDDEN, Redactor
 from dsenv.agent.schema import OUTPUT_HEADER
 from dsenv.agent.store.base import Log, StoreWriteError
 
 _LINE_LIMIT = 1 << 16
-_KEPT_LIMIT = 64 << 20
-_BEGIN, _END = b"PRIVATE KEY-----", b"-----END"
+_HELD_LIMIT = 256 << 20
+_IDLE = 0.5
+_FLUSH_EVERY = 10  # in units of _IDLE
+_NAMES = {1: "stdout", 2: "stderr"}
+_BEGIN, _END = b"-----BEGIN", b"-----END"
+_PRIVATE = b"PRIVATE KEY-----"
+
+Chunk = Tuple[int, int, bytes]  # stream, time, data
 
 
 class _Pending:
+    """The end of one stream that is not a complete line yet."""
+
     def __init__(self) -> None:
         self.data = bytearray()
         self.time = 0
         self.in_key = False
 
 
-class OutputLog:
-    """Takes bytes as they are forwarded. It never raises: the first problem ends the log and is told to `trouble`.
+class OutputLog(threading.Thread):
+    """Takes bytes as they are forwarded and writes them beside, so that neither disk nor network slow the command.
 
-    The end of a line that is not complete is kept back until it is, or until `idle` or `close`: a secret that was cut
-    in two by a buffer would not be seen. `attach` may come later than the first bytes.
+    It never raises: the first problem ends the log and is told to `trouble`. The end of a line that is not complete
+    is kept back until it is, or until nothing came for a while: a secret that a buffer cut in two would not be seen.
     """
 
     def __init__(self, redactor: Redactor, trouble: Callable[[str], None]) -> None:
+        super().__init__(name="log", daemon=True)
         self._redactor = redactor
         self._trouble = trouble
         self._log: Optional[Log] = None
-        self._waiting: Optional[List[bytes]] = []
+        self._attached = threading.Event()
         self._pending: Dict[int, _Pending] = {1: _Pending(), 2: _Pending()}
-        self._lock = threading.Lock()
+        self._changed = threading.Condition()
+        self._chunks: List[Chunk] = []
         self._held = 0
+        self._closed = False
         self.size = 0
 
     def attach(self, log: Optional[Log]) -> None:
-        """From now on the log is kept there; None for nowhere."""
-        with self._lock:
-            waiting, self._waiting = self._waiting or [], None
-            self._log = log
-            for data in waiting:
-                self._put(data)
+        """From now on what came and what comes is kept there; None for nowhere."""
+        self._log = log
+        self._attached.set()
 
     def add(self, stream: int, data: bytes) -> None:
-        """Bytes that the command wrote to stream 1 or 2."""
-        with self._lock:
-            pending = self._pending[stream]
-            if not pending.data:
-                pending.time = time_ns() // 1000
-            pending.data += data
-            end = pending.data.rfind(b"\n") + 1
-            if not end and len(pending.data) >= _LINE_LIMIT:
-                end = len(pending.data)
-            if end:
-                self._emit(stream, pending, end)
-
-    def idle(self) -> None:
-        """Nothing has come for a while: keep nothing back."""
-        with self._lock:
-            self._flush()
-            if self._log is not None:
-                try:
-                    self._log.flush()
-                except StoreWriteError as error:
-                    self._fail(error)
+        """Bytes that the command wrote to stream 1 or 2. Returns at once."""
+        with self._changed:
+            if self._held + len(data) > _HELD_LIMIT:
+                if self._held <= _HELD_LIMIT:
+                    self._trouble("the output is not complete: the store did not take it as fast as it came")
+                    self._held = _HELD_LIMIT + 1
+                return
+            self._held += len(data)
+            self._chunks.append((stream, time_ns() // 1000, data))
+            self._changed.notify()
 
     def close(self) -> None:
-        """The command writes no more."""
-        with self._lock:
-            self._flush()
-            log, self._log = self._log, None
-            if log is not None:
-                try:
-                    log.close()
-                except StoreWriteError as error:
-                    self._fail(error)
+        """The command writes no more; returns when all of it is in the store, or cannot be."""
+        with self._changed:
+            self._closed = True
+            self._changed.notify()
+        if self.is_alive():
+            self.join()
 
-    def _flush(self) -> None:
+    def run(self) -> None:
+        self._attached.wait()
+        idle = 0
+        while True:
+            with self._changed:
+                if not self._chunks and not self._closed:
+                    self._changed.wait(_IDLE)
+                chunks, self._chunks = self._chunks, []
+                self._held -= sum(len(data) for _, _, data in chunks)
+                closed = self._closed
+            for chunk in chunks:
+                self._take(*chunk)
+            idle = 0 if chunks else idle + 1
+            if closed or idle == 1:
+                self._take_pending()
+            if closed or idle % _FLUSH_EVERY == 1:
+                self._guarded(lambda log: log.flush())
+            if closed:
+                self._guarded(lambda log: log.close())
+                return
+
+    def _take(self, stream: int, when: int, data: bytes) -> None:
+        pending = self._pending[stream]
+        if not pending.data:
+            pending.time = when
+        pending.data += data
+        end = pending.data.rfind(b"\n") + 1
+        if not end and len(pending.data) >= _LINE_LIMIT:
+            end = len(pending.data)
+        if end:
+            self._emit(stream, pending, end)
+            pending.time = when
+
+    def _take_pending(self) -> None:
         for stream, pending in self._pending.items():
             if pending.data:
                 self._emit(stream, pending, len(pending.data))
 
     def _emit(self, stream: int, pending: _Pending, end: int) -> None:
-        text = self._clean(bytes(pending.data[:end]), pending)
+        data = bytes(pending.data[:end])
         del pending.data[:end]
-        self._put(OUTPUT_HEADER.pack(stream, pending.time, len(text)) + text)
-        pending.time = time_ns() // 1000
-
-    def _clean(self, data: bytes, pending: _Pending) -> bytes:
-        if pending.in_key or _BEGIN in data:
-            data = self._without_key(data, pending)
+        if pending.in_key or _PRIVATE in data:
+            data = self._without_key(data, stream, pending)
         # latin-1 gives every byte back as it was; the patterns are ASCII.
-        name = "stdout" if pending is self._pending[1] else "stderr"
-        return self._redactor.text(data.decode("latin-1"), "output", name).encode("latin-1")
+        text = self._redactor.text(data.decode("latin-1"), "output", _NAMES[stream]).encode("latin-1")
+        chunk = OUTPUT_HEADER.pack(stream, pending.time, len(text)) + text
+        if self._guarded(lambda log: log.write(chunk)):
+            self.size += len(chunk)
 
-    def _without_key(self, data: bytes, pending: _Pending) -> bytes:
-        """A private key is many lines; they may come one by one."""
+    def _without_key(self, data: bytes, stream: int, pending: _Pending) -> bytes:
+        """A private key is many lines, and they may come one by one."""
         kept = []
         for line in data.splitlines(keepends=True):
-            if not pending.in_key and _BEGIN in line and b"BEGIN" in line:
+            if not pending.in_key and _BEGIN in line and _PRIVATE in line:
                 pending.in_key = True
                 kept.append(HIDDEN.encode() + b"\n")
-                self._redactor.note("output", "stdout" if pending is self._pending[1] else "stderr", "value")
+                self._redactor.note("output", _NAMES[stream], "value")
             elif not pending.in_key:
                 kept.append(line)
             if pending.in_key and _END in line:
                 pending.in_key = False
         return b"".join(kept)
 
-    def _put(self, data: bytes) -> None:
-        if self._waiting is not None:
-            self._held += len(data)
-            if self._held <= _KEPT_LIMIT:
-                self._waiting.append(data)
-            return
+    def _guarded(self, action: Callable[[Log], None]) -> bool:
         if self._log is None:
-            return
+            return False
         try:
-            self._log.write(data)
-            self.size += len(data)
+            action(self._log)
         except StoreWriteError as error:
-            self._fail(error)
-
-    def _fail(self, error: StoreWriteError) -> None:
-        self._log = None
-        self._trouble("the output is not complete: {}".format(error))
+            self._log = None
+            self._trouble("the output is not complete: {}".format(error))
+            return False
+        return True

@@ -89,21 +89,17 @@ def _digest_unchanged(item: Input) -> None:
 
 
 def judge(
-    told: Told,
-    exit: Optional[int],
-    signal: Optional[str],
-    root: str,
-    cause: Optional[str],  # noqa: A002 - schema's word
+    told: Told, code: Optional[int], signal: Optional[str], root: str, cause: Optional[str]
 ) -> Tuple[Frames, Optional[Signature], List[Signature]]:
     """Which failure ended the command, its signature, and the signatures of the others."""
     failures = told.failures
     primary = None
     for later in (False, True):
-        primary = signature.choose(failures, exit, later)
+        primary = signature.choose(failures, code, later)
         if primary is None or not _went_on(told, failures[primary]):
             break
     frames = signature.frames_of(failures, primary)
-    found = signature.of(frames, exit, signal, root=root, cause=cause)
+    found = signature.of(frames, code, signal, root=root, cause=cause)
     others = [failure for index, failure in enumerate(failures) if index != primary]
     related: List[Signature] = []
     for failure in others:

@@ -8,13 +8,12 @@ import os
 import selectors
 import threading
 from time import monotonic
-from typing import Callable, List, Optional
+from typing import List, Optional
 
 from dsenv.agent.capture.outputlog import OutputLog
 from dsenv.agent.capture.spawn import Source
 
 _BLOCK = 1 << 16
-_IDLE = 0.5
 
 
 def write_all(handle: int, data: bytes) -> bool:
@@ -47,32 +46,23 @@ class OutputRelay(threading.Thread):
             selector.register(self._wake_read, selectors.EVENT_READ)
             for handle in self._sources:
                 selector.register(handle, selectors.EVENT_READ)
-            dirty = False
             while self._sources:
                 left = None if self._deadline is None else self._deadline - monotonic()
                 if left is not None and left <= 0:
                     break
-                ready = selector.select(_IDLE if left is None and dirty else left)
-                if not ready and dirty:
-                    self._log.idle()
-                    dirty = False
-                for key, _ in ready:
+                for key, _ in selector.select(left):
                     if key.fd == self._wake_read:
                         os.read(self._wake_read, 64)
                     elif not self._forward(self._sources[key.fd]):
                         selector.unregister(key.fd)
                         # Closing tells the command that nobody reads any more, as it would have been told by a pipe.
                         os.close(self._sources.pop(key.fd).handle)
-                    else:
-                        dirty = True
 
     def _forward(self, source: Source) -> bool:
         try:
             data = os.read(source.handle, _BLOCK)
         except OSError as error:
-            if error.errno in (errno.EAGAIN, errno.EINTR):
-                return True
-            return False  # EIO: the last user of a PTY closed it
+            return error.errno in (errno.EAGAIN, errno.EINTR)  # EIO: the last user of a PTY closed it
         if not data:
             return False
         delivered = write_all(source.target, data)
@@ -136,6 +126,3 @@ class InputRelay(threading.Thread):
                 return
             pause.wait(delay)
             delay = min(delay * 2, 0.05)
-
-
-Trouble = Callable[[str], None]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import signal
@@ -21,7 +22,10 @@ class CannotStart(Exception):  # noqa: N818 - it is the command's problem, not a
 
 
 class Source(NamedTuple):
-    """What the command writes arrives at `handle` and goes on to `target`; `stream` is 1 or 2 in the log, 0 is not in it."""
+    """What the command writes arrives at `handle` and goes on to `target`.
+
+    In the log it is `stream` 1 or 2; 0 is left out.
+    """
 
     handle: int
     target: int
@@ -202,10 +206,8 @@ _IGNORED_AT_START = _ignored_at_start()
 def _copy_terminal(source: int, master: int, slave: int) -> None:
     import termios
 
-    try:
+    with contextlib.suppress(termios.error):
         termios.tcsetattr(slave, termios.TCSANOW, termios.tcgetattr(source))
-    except termios.error:
-        pass
     copy_size(source, master)
 
 
@@ -214,8 +216,6 @@ def copy_size(source: int, master: int) -> None:
     import fcntl
     import termios
 
-    try:
+    with contextlib.suppress(OSError):
         size = fcntl.ioctl(source, termios.TIOCGWINSZ, b"\0" * 8)
         fcntl.ioctl(master, termios.TIOCSWINSZ, size)
-    except OSError:
-        pass

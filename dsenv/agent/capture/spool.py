@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-import json
 import os
-import pkgutil
-import secrets
-import shutil
 import time
 from typing import Any, Dict, Iterator, List, Mapping, Optional
 
+from dsenv.agent.capture import hook
+
 _NAME = "dsenv-run-"
-_FILES = {"sitecustomize.py": "entry.py", "_dsenv_hook.py": "program.py", "failure.py": "failure.py"}
+_FILES = {
+    "sitecustomize.py": "entry.py",
+    "failure.py": "failure.py",
+    "_dsenv_hook/__init__.py": "program.py",
+    **{"_dsenv_hook/" + name: name for name in ("children.py", "events.py", "files.py", "imports.py", "tracebacks.py")},
+}
 _LINE_LIMIT = 32 << 20
 _STALE_SECONDS = 24 * 3600
 
@@ -34,7 +37,7 @@ class Spool:
         for parent in (preferred, environ.get("TMPDIR"), "/tmp", "/var/tmp", "."):  # noqa: S108 - mkdir fails on what is there
             if not parent:
                 continue
-            folder = os.path.join(os.path.realpath(parent), "{}{}-{}".format(_NAME, os.getpid(), secrets.token_hex(4)))
+            folder = os.path.join(os.path.realpath(parent), "{}{}-{}".format(_NAME, os.getpid(), os.urandom(4).hex()))
             try:
                 os.mkdir(folder, 0o700)
             except OSError as error:
@@ -45,7 +48,7 @@ class Spool:
                 os.mkdir(spool.hook, 0o700)
                 os.mkdir(spool.copies, 0o700)
             except OSError as error:
-                shutil.rmtree(folder, ignore_errors=True)
+                _remove(folder)
                 problem = error
                 continue
             return spool
@@ -53,15 +56,17 @@ class Spool:
 
     def fill(self, settings: Dict[str, str]) -> None:
         """Put the hook in place. Raises OSError."""
+        os.mkdir(os.path.join(self.hook, "_dsenv_hook"), 0o700)
         for name, source in _FILES.items():
-            data = pkgutil.get_data("dsenv.agent.capture.hook", source)
-            _write(os.path.join(self.hook, name), data or b"")
+            _write(os.path.join(self.hook, name), hook.source(source))
         lines = "".join("{}\t{}\n".format(name, value) for name, value in settings.items() if "\n" not in value)
         _write(os.path.join(self.hook, "settings"), lines.encode("utf-8", "surrogateescape"))
         _write(os.path.join(self.hook, "events"), b"")
 
     def events(self) -> Iterator[Dict[str, Any]]:
         """What the processes said so far, from the beginning. A line that was cut off is left out."""
+        import json
+
         try:
             with open(os.path.join(self.hook, "events"), "rb") as file:
                 for line in file:
@@ -78,7 +83,7 @@ class Spool:
 
     def remove(self) -> None:
         """Delete it with all it holds."""
-        shutil.rmtree(self.folder, ignore_errors=True)
+        _remove(self.folder)
 
 
 def sweep(parents: List[str]) -> None:
@@ -91,7 +96,7 @@ def sweep(parents: List[str]) -> None:
         for name in names:
             folder = os.path.join(parent, name)
             if _is_stale(folder, name):
-                shutil.rmtree(folder, ignore_errors=True)
+                _remove(folder)
 
 
 def _is_stale(folder: str, name: str) -> bool:
@@ -107,6 +112,12 @@ def _is_stale(folder: str, name: str) -> bool:
     except OSError:
         return False
     return False
+
+
+def _remove(folder: str) -> None:
+    import shutil
+
+    shutil.rmtree(folder, ignore_errors=True)
 
 
 def _write(path: str, data: bytes) -> None:

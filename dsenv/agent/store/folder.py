@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import shutil
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from itertools import count
 from typing import Iterator
 
@@ -55,11 +55,8 @@ class FolderWriter(Writer):
 
     def delete(self, key: str) -> None:
         path = os.path.join(self.url, key)
-        with _translated(path):
-            try:
-                os.unlink(path)
-            except FileNotFoundError:
-                pass
+        with _translated(path), suppress(FileNotFoundError):
+            os.unlink(path)
 
     def log(self, key: str) -> Log:
         path = self._place(key)
@@ -137,7 +134,5 @@ def _copy(source: str, target: str) -> None:
 
 
 def _forget(path: str) -> None:
-    try:
+    with suppress(OSError):
         os.unlink(path)
-    except OSError:
-        pass

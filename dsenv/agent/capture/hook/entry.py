@@ -1,4 +1,5 @@
-# Copied as sitecustomize.py. Any Python that the command starts reads this, old ones too: plain syntax, no imports at need.
+# Copied as sitecustomize.py. Any Python that the command starts reads this, old ones too: plain syntax, few imports.
+# mypy: allow-untyped-defs, allow-untyped-calls, disable-error-code=import-not-found
 import sys
 
 
@@ -7,21 +8,21 @@ def _chain():
     # What follows is what the program would have seen without us.
     sys.path[:] = [entry for entry in sys.path if entry != folder]
     sys.path_importer_cache.pop(folder, None)
-    started = None
     if sys.version_info >= (3, 9):
         try:
             sys.path.insert(0, folder)
             try:
-                import _dsenv_hook as started
+                import _dsenv_hook
             finally:
                 sys.path.remove(folder)
                 sys.path_importer_cache.pop(folder, None)
-                sys.modules.pop("_dsenv_hook", None)
-            started.start(folder)
+                for name in [name for name in sys.modules if name.partition(".")[0] == "_dsenv_hook"]:
+                    del sys.modules[name]
+            _dsenv_hook.start(folder)
         except Exception:  # noqa: BLE001 - the program comes first, whatever is wrong with us
             pass
     sys.modules.pop("sitecustomize", None)
-    import sitecustomize  # noqa: F401 - the one that we stand in front of; site ignores that there is none
+    import sitecustomize  # noqa: F401 - the program's own, if any
 
 
 _chain()

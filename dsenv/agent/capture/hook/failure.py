@@ -177,7 +177,7 @@ def _from_loader(names: "Dict[str, Any]") -> "List[str]":
 
 def _locals(frame: "Any") -> "List[Dict[str, Any]]":
     module_level = frame.f_code.co_name == "<module>"
-    found = []
+    found: "List[Dict[str, Any]]" = []
     for name, value in list(frame.f_locals.items()):
         if name.startswith("__") and name.endswith("__"):
             continue
@@ -229,7 +229,7 @@ def _number(value: "Any") -> str:
 
 
 def _first(items: "Any") -> "List[Any]":
-    found = []
+    found: "List[Any]" = []
     for item in items:
         if len(found) >= ITEMS:
             break
@@ -247,7 +247,7 @@ def _brief_repr(value: "Any", depth: int = 0) -> str:
         ]
         if len(value) > ITEMS:
             parts.append("...")
-        left, right = {list: "[]", tuple: "()"}.get(kind, "{}")
+        left, right = "[]" if kind is list else "()" if kind is tuple else "{}"
         return (left + ", ".join(parts) + ("," if kind is tuple and len(value) == 1 else "") + right)[:PREVIEW]
     if kind in (list, tuple, set, frozenset, dict):
         return "<{} of {}>".format(kind.__name__, len(value))
@@ -269,22 +269,29 @@ def _object(result: "Dict[str, Any]", value: "Any", depth: int) -> None:
 
 def _numeric(result: "Dict[str, Any]", value: "Any") -> bool:
     """pandas and NumPy, through modules that the program has loaded."""
-    numpy, pandas = sys.modules.get("numpy"), sys.modules.get("pandas")
-    if pandas is not None and isinstance(value, getattr(pandas, "DataFrame", ())):
+    numpy: "Any" = sys.modules.get("numpy")
+    pandas: "Any" = sys.modules.get("pandas")
+    if _is(value, pandas, "DataFrame"):
         result["shape"] = [int(size) for size in value.shape]
         result["preview"] = _guarded(repr, value.head(5))[: 3 * PREVIEW]
         result["columns"] = [_column(name, value.iloc[:, i]) for i, name in enumerate(_first_columns(value))]
         return True
-    if pandas is not None and isinstance(value, getattr(pandas, "Series", ())):
+    if _is(value, pandas, "Series"):
         result["shape"], result["dtype"] = [len(value)], str(value.dtype)
         result["preview"] = _guarded(repr, value.head(5))[: 3 * PREVIEW]
         result["columns"] = [_column(value.name, value)]
         return True
-    if numpy is not None and isinstance(value, getattr(numpy, "ndarray", ())):
+    if _is(value, numpy, "ndarray"):
         result["shape"], result["dtype"] = [int(size) for size in value.shape], str(value.dtype)
         result["preview"] = _guarded(repr, value if value.size <= 100 else value.reshape(-1)[:20])[:PREVIEW]
         return True
     return False
+
+
+def _is(value: "Any", module: "Any", name: str) -> bool:
+    """Whether it is an instance of a module's class; a program may have put anything in place of either."""
+    kind = getattr(module, name, None)
+    return isinstance(kind, type) and isinstance(value, kind)
 
 
 def _first_columns(table: "Any") -> "List[Any]":

@@ -1,0 +1,79 @@
+"""The file in which all processes of a run say what happened, one JSON line each."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from typing import Any, Dict
+
+try:
+    from _json import encode_basestring_ascii as _quote
+except ImportError:  # an interpreter without the accelerator
+    from json.encoder import py_encode_basestring_ascii as _quote
+
+_HIGH = 1000
+
+# As they were before the program or we put something in front of them.
+_open, _close, _write, _fstat = os.open, os.close, os.write, os.fstat
+
+
+def to_json(value: "Any") -> str:
+    """JSON of plain values. The json module would load `re` into every program."""
+    if value is None or value is True or value is False:
+        return {None: "null", True: "true", False: "false"}[value]
+    if isinstance(value, str):
+        return str(_quote(value))
+    if isinstance(value, int):
+        return int.__repr__(value)
+    if isinstance(value, float):
+        return float.__repr__(value) if value - value == 0 else str(_quote(repr(value)))
+    if isinstance(value, dict):
+        return "{" + ",".join(_quote(str(key)) + ":" + to_json(item) for key, item in value.items()) + "}"
+    return "[" + ",".join(map(to_json, value)) + "]"
+
+
+class Events:
+    """The file that all processes of a run append their lines to.
+
+    It is opened when Python starts, because a program that ran out of file descriptors is one that we want to hear
+    of, and moved to a high number, so that the program's own files get the numbers they always got.
+    """
+
+    def __init__(self, path: str) -> None:
+        self._path = path
+        self._handle, self._identity = -1, (0, 0)
+        self._reopen()
+
+    def _reopen(self) -> None:
+        low = _open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC)
+        try:
+            high = min(_HIGH, os.sysconf("SC_OPEN_MAX") - 1)
+            self._handle = low if high <= low or _is_open(high) else os.dup2(low, high, inheritable=False)
+        except (OSError, ValueError):
+            self._handle = low
+        if self._handle != low:
+            _close(low)
+        info = _fstat(self._handle)
+        self._identity = (info.st_dev, info.st_ino)
+
+    def write(self, value: "Dict[str, Any]") -> None:
+        """Append one line. A program may have closed our file, and the number may now be its own file's."""
+        line = (to_json(value) + "\n").encode("ascii")
+        try:
+            info = _fstat(self._handle)
+            ours = (info.st_dev, info.st_ino) == self._identity
+        except OSError:
+            ours = False
+        if not ours:
+            self._reopen()
+        _write(self._handle, line)
+
+
+def _is_open(number: int) -> bool:
+    try:
+        _fstat(number)
+    except OSError:
+        return False
+    return True

@@ -1,0 +1,178 @@
+"""What the program opens to read, copied before it reads it."""
+
+from __future__ import annotations
+
+import os
+import sys
+from time import time_ns
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from typing import Any, Callable, Dict, Optional, Tuple
+
+    from .events import Events
+
+_REGULAR = 0o100000
+_KIND = 0o170000
+
+# As they were before the program or we put something in front of them.
+_open, _close, _write, _stat, _unlink = os.open, os.close, os.write, os.stat, os.unlink
+
+
+class Inputs:
+    """Notes the files that are opened to be read, and copies them before they are."""
+
+    def __init__(self, events: "Events", settings: "Dict[str, str]") -> None:
+        self._events = events
+        self._folder = settings["copies"]
+        self._root = settings["root"].rstrip("/") + "/"
+        self._cap, self._left = int(settings["cap"]), int(settings["total"])
+        self._ignored = self._system_folders(settings)
+        self._seen: "Dict[str, Optional[Tuple[int, int, int]]]" = {}
+        self._written: "set[str]" = set()
+        self._number = 0
+
+    def _system_folders(self, settings: "Dict[str, str]") -> "Tuple[str, ...]":
+        folders = ["/proc", "/sys", "/dev", "/usr", "/lib", "/lib64", "/bin", "/sbin", "/etc", "/run"]
+        folders += [os.path.dirname(os.__file__), *settings["ignored"].split("\0")]
+        folders += [entry for entry in sys.path if entry.endswith(("-packages", "lib-dynload"))]
+        for prefix in {sys.prefix, sys.base_prefix, sys.exec_prefix}:
+            folders += [prefix + "/" + name for name in ("bin", "include", "lib", "lib64", "share", "etc", "ssl")]
+        return tuple(folder + "/" for folder in folders if folder)
+
+    def opened(self, file: "Any", reads: bool, creates: bool, how: str) -> None:
+        """A file is about to be opened. Never raises."""
+        try:
+            if isinstance(file, int):
+                return
+            path = os.path.abspath(os.fsdecode(os.fspath(file)))
+            if path.startswith(self._ignored) or path in self._written:
+                return
+            if path.endswith((".py", ".pyc")) and path.startswith(self._root):
+                return
+            if reads:
+                self._read(path, how)
+            if creates:
+                self._written.add(path)
+                self._events.write({"e": "written", "path": path, "when": time_ns() // 1000, "pid": os.getpid()})
+        except Exception:  # noqa: BLE001 - the program's own call goes on, whatever it was given
+            return
+
+    def _read(self, path: str, how: str) -> None:
+        try:
+            info = _stat(path)
+        except OSError:
+            if path not in self._seen:
+                self._seen[path] = None
+                self._note(path, how, {"missing": True})
+            return
+        if info.st_mode & _KIND != _REGULAR:
+            return
+        state = (info.st_mtime_ns, info.st_size, info.st_ino)
+        if self._seen.get(path) == state:
+            return
+        self._seen[path] = state
+        facts: "Dict[str, Any]" = {"size": info.st_size, "mode": info.st_mode & 0o777, "mtime_ns": info.st_mtime_ns}
+        if info.st_size > self._cap:
+            facts["note"] = "larger than the cap"
+        elif info.st_size > self._left:
+            facts["note"] = "the inputs together are larger than the cap"
+        else:
+            self._left -= info.st_size
+            facts.update(self._copy(path))
+        self._note(path, how, facts)
+
+    def _note(self, path: str, how: str, facts: "Dict[str, Any]") -> None:
+        facts.update({"e": "input", "path": path, "how": how, "when": time_ns() // 1000, "pid": os.getpid()})
+        self._events.write(facts)
+
+    def _copy(self, path: str) -> "Dict[str, str]":
+        self._number += 1
+        name = "{}-{}".format(os.getpid(), self._number)
+        target = self._folder + "/" + name
+        try:
+            source = _open(path, os.O_RDONLY | os.O_CLOEXEC)
+        except OSError as error:
+            return {"note": "cannot be read: {}".format(error.strerror)}
+        try:
+            copy = _open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+            try:
+                _transfer(source, copy)
+            finally:
+                _close(copy)
+        except OSError as error:
+            try:
+                _unlink(target)
+            except OSError:
+                pass
+            return {"note": "could not be copied: {}".format(error.strerror)}
+        finally:
+            _close(source)
+        return {"copy": name}
+
+
+def _transfer(source: int, target: int) -> None:
+    """Copy in the kernel where it can, sharing blocks where the file system does."""
+    if hasattr(os, "copy_file_range"):
+        try:
+            while os.copy_file_range(source, target, 1 << 24):
+                pass
+            return
+        except OSError:
+            os.lseek(source, 0, os.SEEK_SET)
+            os.ftruncate(target, 0)
+            os.lseek(target, 0, os.SEEK_SET)
+    while True:
+        data = os.read(source, 1 << 20)
+        if not data:
+            return
+        while data:
+            data = data[_write(target, data) :]
+
+
+class Opener:
+    """Stands for `open` or `os.open`. Not a function, so that it does not become a method as a class's attribute."""
+
+    def __init__(self, real: "Callable[..., Any]", before: "Callable[..., None]", module: str) -> None:
+        self.__wrapped__ = real
+        self._before = before
+        self.__name__ = self.__qualname__ = real.__name__
+        self.__doc__ = real.__doc__
+        self.__module__ = module
+        self.__text_signature__ = getattr(real, "__text_signature__", None)
+
+    def __call__(self, *args: "Any", **kwargs: "Any") -> "Any":
+        try:
+            self._before(*args, **kwargs)
+        except TypeError:
+            pass  # arguments that the real one refuses, in its own words
+        return self.__wrapped__(*args, **kwargs)
+
+    def __repr__(self) -> str:
+        return repr(self.__wrapped__)
+
+    def __reduce__(self) -> str:
+        return self.__name__
+
+
+def watch(events: "Events", settings: "Dict[str, str]") -> Inputs:
+    """Stand before `open` and `os.open`."""
+    import builtins
+    import io
+
+    inputs = Inputs(events, settings)
+
+    def before_open(file: "Any" = None, mode: "Any" = "r", *_args: "Any", **_kwargs: "Any") -> None:
+        if isinstance(mode, str):
+            new = "w" in mode or "x" in mode
+            inputs.opened(file, not new, new or "a" in mode or "+" in mode, "open")
+
+    def before_os_open(path: "Any" = None, flags: "Any" = 0, *_args: "Any", **kwargs: "Any") -> None:
+        if isinstance(flags, int) and kwargs.get("dir_fd") is None and not flags & getattr(os, "O_DIRECTORY", 0):
+            writes = bool(flags & (os.O_WRONLY | os.O_RDWR))
+            new = writes and bool(flags & (os.O_TRUNC | os.O_EXCL))
+            inputs.opened(path, not new and not flags & os.O_WRONLY, writes, "os.open")
+
+    builtins.open = io.open = Opener(io.open, before_open, "io")
+    os.open = Opener(os.open, before_os_open, "os")
+    return inputs

@@ -1,0 +1,35 @@
+"""Our own frames taken out of tracebacks, so that a program prints what it always printed."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from typing import Any, Optional
+
+_HERE = (__file__ or "").rpartition("/")[0] + "/"
+
+
+def strip(traceback: "Any") -> "Any":
+    """A traceback without the frames of ours, so that a program prints what it always printed."""
+    first = before = None
+    while traceback is not None:
+        if traceback.tb_frame.f_code.co_filename.startswith(_HERE):
+            if before is not None:
+                before.tb_next = traceback.tb_next
+        else:
+            first = first or traceback
+            before = traceback
+        traceback = traceback.tb_next
+    return first
+
+
+def strip_all(error: "Optional[BaseException]") -> None:
+    """The same for an exception and those that led to it."""
+    seen: "set[int]" = set()
+    while error is not None and id(error) not in seen:
+        seen.add(id(error))
+        error.__traceback__ = strip(error.__traceback__)
+        if error.__cause__ is not None:
+            strip_all(error.__cause__)
+        error = error.__context__
