@@ -57,7 +57,6 @@ def install(prefixes: List[Tuple[str, str]]) -> None:
     change = mapper(prefixes)
 
     def wrap(function: Callable[..., Any], paths: int) -> Callable[..., Any]:
-        @functools.wraps(function)
         def redirected(*args: Any, **kwargs: Any) -> Any:
             changed = tuple(change(arg) if i < paths else arg for i, arg in enumerate(args))
             for name in ("path", "file", "src", "dst"):
@@ -66,7 +65,7 @@ def install(prefixes: List[Tuple[str, str]]) -> None:
             return function(*changed, **kwargs)
 
         redirected.__code__ = redirected.__code__.replace(co_filename=OWN)
-        return redirected
+        return functools.wraps(function)(redirected)
 
     builtins.open = io.open = wrap(io.open, 1)
     for name in _ONE_PATH:
