@@ -22,9 +22,9 @@ def diff(
     json: options.Json = False,
     progress: options.ProgressOption = "auto",
 ) -> None:
-    """Compare two places layer by layer, and say why each difference matters and what closes it.
+    """Compare two places, layer by layer.
 
-    Exit code 0 when they are identical or compatible, 1 when results may differ.
+    Says why each difference matters and what closes it. Exit code 0 when they are identical or compatible, 1 when results may differ.
 
     Example: dsenv diff local run:last-failed
     """

@@ -16,9 +16,9 @@ def doctor(
     json: options.Json = False,
     progress: options.ProgressOption = "auto",
 ) -> None:
-    """Check what dsenv needs on this machine; each finding comes with the command that fixes it.
+    """Check this machine for what dsenv needs.
 
-    Exit code 1 when something has to be fixed.
+    Each finding comes with the command that fixes it. Exit code 1 when something has to be fixed.
 
     Example: dsenv doctor --online
     """

@@ -16,7 +16,9 @@ def init(
     dry_run: options.DryRun = False,
     json: options.Json = False,
 ) -> None:
-    """Make this folder a project: write dsenv.toml from the dependency file that is there. Asks nothing.
+    """Make this folder a project.
+
+    Writes dsenv.toml from the dependency file that is there, and asks nothing.
 
     Example: dsenv init --template starter
     """

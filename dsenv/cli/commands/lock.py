@@ -22,9 +22,9 @@ def lock(
     json: Json = False,
     progress: ProgressOption = "auto",
 ) -> None:
-    """Lock the environment for all platforms, with hashes, into pylock.toml.
+    """Lock the environment into pylock.toml.
 
-    Versions that are locked stay as they are unless the source excludes them or --upgrade names them.
+    For all platforms of dsenv.toml, with hashes. Versions that are locked stay as they are unless the source excludes them or --upgrade names them.
 
     Example: dsenv lock --upgrade numpy
     """
