@@ -24,7 +24,8 @@ def diff(
 ) -> None:
     """Compare two places, layer by layer.
 
-    Says why each difference matters and what closes it. Exit code 0 when they are identical or compatible, 1 when results may differ.
+    Says why each difference matters and what closes it. Exit code 0 when they are identical or compatible, 1 when
+    results may differ.
 
     Example: dsenv diff local run:last-failed
     """

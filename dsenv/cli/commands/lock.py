@@ -24,7 +24,8 @@ def lock(
 ) -> None:
     """Lock the environment into pylock.toml.
 
-    For all platforms of dsenv.toml, with hashes. Versions that are locked stay as they are unless the source excludes them or --upgrade names them.
+    For all platforms of dsenv.toml, with hashes. Versions that are locked stay as they are unless the source
+    excludes them or --upgrade names them.
 
     Example: dsenv lock --upgrade numpy
     """
