@@ -56,7 +56,7 @@ class S3Store(Store):
         if self._made is None:
             settings = Config(retries={"mode": "standard", "max_attempts": 4}, connect_timeout=5, read_timeout=30)
             with _translated(self.url):
-                self._made = boto3.client("s3", config=settings)
+                self._made = boto3.session.Session().client("s3", config=settings)
         return self._made
 
     def _get(self, key: str) -> dict[str, Any] | None:

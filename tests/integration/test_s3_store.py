@@ -1,0 +1,111 @@
+"""Production writes to S3 with nothing but the standard library; boto3 reads it back here."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from moto.server import ThreadedMotoServer
+
+from dsenv import resources
+from dsenv.cli.main import main
+from dsenv.errors import StoreError, TransportError
+from dsenv.runs.index import newest
+from dsenv.runs.store import open_store
+
+STORE = "s3://acme-runs/team/churn"
+
+
+@pytest.fixture(scope="module")
+def endpoint() -> Iterator[str]:
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0)
+    server.start()
+    host, port = server.get_host_and_port()
+    yield f"http://{host}:{port}"
+    server.stop()
+
+
+@pytest.fixture
+def bucket(endpoint: str, monkeypatch: pytest.MonkeyPatch) -> str:
+    for name, value in {
+        "AWS_ENDPOINT_URL": endpoint,
+        "AWS_ACCESS_KEY_ID": "test",
+        "AWS_SECRET_ACCESS_KEY": "test",
+        "AWS_DEFAULT_REGION": "us-east-1",
+        "AWS_REGION": "us-east-1",
+    }.items():
+        monkeypatch.setenv(name, value)
+    import boto3
+
+    boto3.session.Session().client("s3").create_bucket(Bucket="acme-runs")
+    return STORE
+
+
+def capture(
+    folder: Path, program: str, store: str, *, environ: dict[str, str] | None = None
+) -> subprocess.CompletedProcess[str]:
+    """Capture with the production file alone, as `python3 -I -S` would run it."""
+    agent = folder / "agent.pyz"
+    agent.write_bytes(resources.agent_archive())
+    project = folder / "app"
+    project.mkdir(exist_ok=True)
+    (project / "job.py").write_text(program)
+    (project / "pyproject.toml").write_text("")
+    words = [sys.executable, "-I", "-S", str(agent), "capture", "--store", store, "--", sys.executable, "job.py"]
+    return subprocess.run(
+        words, cwd=project, capture_output=True, text=True, check=False, env=os.environ | (environ or {}), timeout=120
+    )
+
+
+def test_a_failed_run_comes_home_from_s3(bucket: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "app").mkdir()
+    (tmp_path / "app/rows.txt").write_text("seven")
+    done = capture(tmp_path, "print('reading', flush=True)\nint(open('rows.txt').read())\n", bucket)
+    assert done.returncode == 1 and done.stdout == "reading\n" and "invalid literal" in done.stderr
+    assert main(["runs", "--failed", "--json", "--store", bucket]) == 0
+    (run,) = json.loads(capsys.readouterr().out)["runs"]
+    assert run["signature"]["type"] == "ValueError"
+    assert main(["show", run["id"], "--store", bucket]) == 0
+    shown = capsys.readouterr().out
+    assert "invalid literal for int() with base 10: 'seven'" in shown and "rows.txt" in shown and "reading" in shown
+    (tmp_path / "app/rows.txt").write_text("7")
+    assert main(["reproduce", run["id"], "--store", bucket, "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["verdict"] == "same-failure"
+
+
+def test_runs_are_listed_newest_first(bucket: str, tmp_path: Path) -> None:
+    for number in range(3):
+        capture(tmp_path, f"raise ValueError({number})", f"{bucket}/many")
+    found = list(newest(open_store(f"{bucket}/many")))
+    assert [run.id for run in found] == sorted((run.id for run in found), reverse=True)
+    assert len(found) == 3 and all(run.status == "failed" for run in found)
+
+
+def test_a_bucket_that_is_not_there(bucket: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(StoreError, match="there is no such bucket"):
+        list(newest(open_store("s3://nobody-has-this/x")))
+    assert main(["runs", "--store", "s3://nobody-has-this/x"]) == 6
+    assert "no such bucket" in capsys.readouterr().err
+    done = capture(tmp_path, "print('still runs')", "s3://nobody-has-this/x")
+    assert (done.returncode, done.stdout, done.stderr) == (0, "still runs\n", "")
+
+
+def test_a_store_that_cannot_be_reached(bucket: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
+    monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
+    with pytest.raises(TransportError, match="cannot reach s3://"):
+        list(newest(open_store(bucket)))
+    done = capture(tmp_path, "raise SystemExit(3)", bucket)
+    assert (done.returncode, done.stdout, done.stderr) == (3, "", "")
+
+
+def test_no_credentials(endpoint: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_ENDPOINT_URL", endpoint)
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+    with pytest.raises(StoreError, match="no credentials"):
+        list(newest(open_store(STORE)))
