@@ -24,6 +24,9 @@ _PATTERNS = (
 # `sys.exit` in an exception handler, and an exception that nobody caught, end a process. The others do not.
 _ENDING = ("uncaught", "exit")
 
+# Frames of their own before Python 3.12, part of their function since.
+_INLINED = ("<listcomp>", "<dictcomp>", "<setcomp>")
+
 
 def normalise(message: str) -> str:
     """The message without what differs between two occurrences of one failure: numbers, addresses, paths, ids.
@@ -102,8 +105,14 @@ def _frame(error: ExceptionDetail, root: str) -> Optional[Frame]:
     frames = error.get("frames", [])
     if not frames:
         return None
-    own = [frame for frame in frames if frame.get("user")]
-    return _place((own or frames)[-1], root)
+    own = [frame for frame in frames if frame.get("user")] or frames
+    functions = [frame for frame in own if _function(frame) not in _INLINED]
+    return _place((functions or own)[-1], root)
+
+
+def _function(frame: FrameDetail) -> str:
+    """The name without its classes: older Pythons do not know those."""
+    return frame.get("function", "").rpartition(".")[2]
 
 
 def _place(frame: FrameDetail, root: str) -> Frame:
@@ -113,7 +122,7 @@ def _place(frame: FrameDetail, root: str) -> Frame:
     text = source[index].strip() if 0 <= index < len(source) else ""
     return {
         "file": relative(frame.get("file", ""), root),
-        "function": frame.get("function", ""),
+        "function": _function(frame),
         "line": line,
         "line_text": text,
     }

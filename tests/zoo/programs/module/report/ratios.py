@@ -1,0 +1,5 @@
+"""Ratios."""
+
+
+def ratio(part, whole):
+    return part / whole
