@@ -125,6 +125,7 @@ class Tree:
     def apply(self, staging: Staging) -> None:
         """Make the batch's changes. Raises ApplyError before the first of them, OSError when the disk fails."""
         self._check(staging)
+        self._safe = {""}
         for path in sorted(staging.deleted, key=len, reverse=True):
             self._delete(path)
         for item in staging.staged:

@@ -110,13 +110,13 @@ class Reader:
         if len(self._buffer) < _HEADER.size:
             return False
         kind, length, mode, mtime_ns, size = _HEADER.unpack_from(self._buffer)
+        name = kind.decode("latin-1")
+        if name not in _KINDS or (name == tree.LINK and size > _SMALL):
+            raise protocol.ProtocolError("unknown record {!r}".format(name))
         end = _HEADER.size + length
         if len(self._buffer) < end:
             return False
         path = tree.check_path(os.fsdecode(bytes(self._buffer[_HEADER.size : end])))
-        name = kind.decode("latin-1")
-        if name not in _KINDS or (name == tree.LINK and size > _SMALL):
-            raise protocol.ProtocolError("unknown record {!r}".format(name))
         self._sink.start(Header(name, path, mode & 0o777, mtime_ns, size))
         del self._buffer[:end]
         self._remaining = size

@@ -105,7 +105,7 @@ class Endpoint:
         self._acquire(name)
         state = TreeState.load(self._state, name, os.path.join(self._home, name))
         drifted = state.forget_changed()
-        staging = Staging(os.path.join(state.folder, "stage-{}".format(os.getpid())))
+        staging = Staging(os.path.join(state.folder, "stage"))
         try:
             reader = records.Reader(staging)
             if tree.generation(state.tree.entries) != request["base"]:
@@ -160,6 +160,7 @@ class Endpoint:
             state.tree.apply(staging)
             found = tree.generation(state.tree.entries)
             state.save()
+        staging.close()
         if found != wanted:
             raise protocol.ProtocolError("the tree is {} and not {} after the sync".format(found, wanted))
         self._root, self._synced = state.tree.root, True

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+import re
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from pathspec import GitIgnoreSpec
+from pathspec import GitIgnoreSpec, RegexPattern
+
+_Patterns = list[tuple[re.Pattern[str], bool]]
+_FOLDER_MARK = "ps_d"
 
 # What no run needs and what would be wrong on another machine. Anything here can be had back by `!pattern`.
 DEFAULTS = (
@@ -35,9 +39,9 @@ class Rules:
     def __init__(self, root: Path, patterns: Sequence[str] = ()) -> None:
         """`patterns` are the project's, from dsenv.toml: they have the last word."""
         self._root = root
-        self._own = GitIgnoreSpec.from_lines(patterns)
-        self._default = GitIgnoreSpec.from_lines(DEFAULTS)
-        self._specs: dict[tuple[str, str], GitIgnoreSpec | None] = {}
+        self._own = _compile(patterns)
+        self._default = _compile(DEFAULTS)
+        self._specs: dict[tuple[str, str], _Patterns | None] = {}
         self._read: list[bytes] = ["\n".join([*DEFAULTS, "", *patterns]).encode("utf-8", "surrogateescape")]
         self._exclude = self._load(root / ".git" / "info" / "exclude")
 
@@ -74,13 +78,13 @@ class Rules:
                 return verdict
         return None
 
-    def _spec(self, folder: str, name: str) -> GitIgnoreSpec | None:
+    def _spec(self, folder: str, name: str) -> _Patterns | None:
         key = (folder, name)
         if key not in self._specs:
             self._specs[key] = self._load(self._root / folder / name)
         return self._specs[key]
 
-    def _load(self, file: Path) -> GitIgnoreSpec | None:
+    def _load(self, file: Path) -> _Patterns | None:
         if file.is_symlink():
             return None  # as git does
         try:
@@ -88,12 +92,36 @@ class Rules:
         except OSError:
             return None
         self._read.append(data)
-        return GitIgnoreSpec.from_lines(data.decode("utf-8", "surrogateescape").splitlines())
+        return _compile(data.decode("utf-8", "surrogateescape").split("\n"))
 
 
-def _verdict(spec: GitIgnoreSpec | None, path: str) -> bool | None:
-    """True: ignored; False: had back by `!`; None: no pattern says anything."""
-    return spec.check_file(path).include if spec else None
+def _verdict(patterns: _Patterns | None, path: str) -> bool | None:
+    """True: ignored; False: had back by `!`; None: no pattern says anything. A folder's path ends with a slash."""
+    for regex, ignored in patterns or ():
+        if _matches(regex, path):
+            return ignored
+    return None
+
+
+def _matches(regex: re.Pattern[str], path: str) -> bool:
+    """Whether a pattern of pathspec matches `path` itself.
+
+    Its expressions also match what lies below a matched folder, which git leaves to the folder's own verdict: with
+    `*.log` and `!b/` it ignores b/x.log. They mark the slash at a folder's end by the group `ps_d`.
+    """
+    if _FOLDER_MARK not in regex.groupindex:
+        found = regex.search(path)
+        return found is not None and not (regex.pattern.endswith("/") and found.end() == len(path))
+    return any(match.start(_FOLDER_MARK) in {-1, len(path) - 1} for match in regex.finditer(path))
+
+
+def _compile(lines: Iterable[str]) -> _Patterns:
+    """The patterns of some lines, the last one first: it decides."""
+    spec = GitIgnoreSpec.from_lines(lines)
+    found: list[tuple[re.Pattern[str] | None, bool | None]] = [
+        (pattern.regex, pattern.include) for pattern in spec.patterns if isinstance(pattern, RegexPattern)
+    ]  # comments and empty lines have neither
+    return [(regex, include) for regex, include in reversed(found) if regex and include is not None]
 
 
 class Wanted:
