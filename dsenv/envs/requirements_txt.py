@@ -64,7 +64,13 @@ def _read(file: Path, result: Requirements, *, constraint: bool, depth: int) -> 
         try:
             _line(line, file, where, result, constraint=constraint, depth=depth)
         except InvalidRequirement as error:
-            raise LockError(f"{where}: {line!r} is not a requirement: {error}", hint="fix that line") from error
+            raise LockError(
+                f"{where}: {line!r} is not a requirement: {_first_line(error)}", hint="fix that line"
+            ) from error
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).splitlines()[0]
 
 
 def _logical_lines(file: Path) -> Iterator[tuple[int, str]]:

@@ -162,7 +162,7 @@ def no_build(missing: list[Missing]) -> LockError:
 
 def no_build_for(package: str, version: str, platforms: str, detail: str) -> LockError:
     """The same error, when the solver found it first."""
-    message = f"{package} {version} has no build for {platforms}"
+    message = f"{package} {version.removeprefix('==')}".rstrip() + f" has no build for {platforms}"
     return LockError(message, hint=_choices(package, platforms), detail=detail)
 
 

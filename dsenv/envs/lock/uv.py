@@ -25,6 +25,11 @@ _TAIL = 30
 _PROJECT = "dsenv-question"
 _UNREACHABLE = ("dns error", "connection refused", "error sending request", "timed out", "failed to fetch")
 
+# What the solver says of a package whose versions cannot be installed somewhere, or anywhere.
+_PACKAGE = r"(?P<name>[A-Za-z0-9][\w.-]*)(?P<versions>[=<>~!]=?[^\s,]+(?:,[=<>~!]=?[^\s,]+)*)? ha(?:s|ve) no "
+_NO_BUILD = re.compile(_PACKAGE + r"`(?P<where>[^`]+)`-compatible wheels")
+_NO_WHEEL = re.compile(_PACKAGE + r"(?:usable wheels|wheels with a matching)")
+
 
 @dataclasses.dataclass(frozen=True)
 class Question:
@@ -135,12 +140,14 @@ def _explain(what: str, text: str) -> LockError:
         return LockError("the package index cannot be reached", hint=hint, detail=detail)
     if "no space left" in lower:
         return LockError("the disk is full", hint="free some space, then repeat", detail=detail)
-    unbuilt = re.search(r"(?:Because|because) (\S+?)==(\S+) has no `([^`]+)`-compatible wheels", " ".join(text.split()))
+    flat = " ".join(text.split())
+    unbuilt = _NO_BUILD.search(flat)
     if unbuilt:
-        return no_build_for(unbuilt.group(1), unbuilt.group(2), _platforms_of(unbuilt.group(3)), detail)
-    if "building source distributions is disabled" in lower or "has no wheels" in lower or "no usable wheels" in lower:
+        return no_build_for(unbuilt["name"], unbuilt["versions"] or "", _platforms_of(unbuilt["where"]), detail)
+    wheelless = _NO_WHEEL.search(flat)
+    if wheelless:
         return LockError(
-            f"{what}: a package has no wheel, and dsenv never builds from an index",
+            f"{wheelless['name']} {wheelless['versions'] or ''}".strip() + " has no wheel that can be used",
             hint="pin a version that has wheels, or name its folder or git URL so that dsenv builds it once",
             detail=detail,
         )

@@ -110,6 +110,17 @@ def test_a_package_without_a_build_for_a_platform_is_named(index: PackageIndex, 
     assert not project.lock_file.exists()
 
 
+def test_packages_without_a_usable_wheel_are_named(index: PackageIndex, make_project: MakeProject) -> None:
+    write_wheel(index.folder, "old", "1.0", tag="cp38-cp38-manylinux_2_17_x86_64")
+    write_wheel(index.folder, "native", "1.0", tag="cp311-cp311-manylinux_2_28_x86_64")
+    write_wheel(index.folder, "native", "2.0", tag="cp311-cp311-manylinux_2_28_x86_64")
+    with pytest.raises(LockError, match=r"old.* has no wheel that can be used") as caught:
+        locked(make_project("old\n"))
+    assert "so that dsenv builds it once" in (caught.value.hint or "")
+    with pytest.raises(LockError, match=r"native.* has no build for osx-arm64"):
+        locked(make_project("native>1\n", platforms='["linux-64", "osx-arm64"]'))
+
+
 def test_a_marker_keeps_a_package_to_the_platforms_that_have_it(index: PackageIndex, make_project: MakeProject) -> None:
     write_wheel(index.folder, "native", "1.0", tag="cp311-cp311-manylinux_2_28_x86_64")
     project = make_project("native; sys_platform == 'linux'\nalpha\n", platforms='["linux-64", "osx-arm64"]')
