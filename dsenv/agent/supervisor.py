@@ -34,7 +34,8 @@ _CONNECT_SECONDS = 10.0
 def start(job: Job, spec: Dict[str, Any], environ: Dict[str, str]) -> None:
     """Start a job's supervisor and return when it can be followed. Raises OSError when it could not start.
 
-    `spec`: argv (list), root (working folder), tty (bool), rows, columns, stdin (bool: forwarded, else empty).
+    `spec`: argv (list), root (working folder), tty (bool), rows, columns, stdin (bool: forwarded, else empty),
+    session (seconds that it lives with no follower; for ever without it).
     """
     reader, writer = os.pipe()
     if os.fork() == 0:
@@ -150,6 +151,7 @@ class Supervisor:
         self._terminal: Optional[int] = None
         self._process: Optional["subprocess.Popen[bytes]"] = None
         self._ended_at: Optional[float] = None
+        self._alone_since: Optional[float] = time.monotonic()
         self._finished = False
         self._log = Log(job)
 
@@ -173,6 +175,7 @@ class Supervisor:
                 if handler:
                     handler(event)
             self._end_if_quiet()
+            self._end_if_alone()
         os.unlink(os.path.join(self._job.folder, "socket"))
 
     def _listen(self) -> socket.socket:
@@ -305,8 +308,14 @@ class Supervisor:
         late = self._ended_at is not None and time.monotonic() - self._ended_at > 30 * _GRACE
         return late or not self._followers
 
+    def _end_if_alone(self) -> None:
+        """A session, unlike a run, ends when nobody has followed it for a while: a shell whose terminal is gone."""
+        patience = self._spec.get("session")
+        if patience and self._alone_since is not None and time.monotonic() - self._alone_since > patience:
+            self._signal("HUP")
+
     def _timeout(self) -> Optional[int]:
-        return None if self._ended_at is None else 100
+        return None if self._ended_at is None and not self._spec.get("session") else 100
 
     # --- standard input
 
@@ -360,6 +369,7 @@ class Supervisor:
         connection.setblocking(False)
         follower = Follower(connection)
         self._followers[connection.fileno()] = follower
+        self._alone_since = None
         self._watch(connection.fileno(), select.POLLIN, lambda event: self._serve(follower, event))
 
     def _serve(self, follower: Follower, event: int) -> None:
@@ -471,8 +481,8 @@ class Supervisor:
         follower.connection.close()
         if self._stdin_owner is follower:
             self._stdin_owner = None
-        if self._spec.get("session") and not self._followers:
-            self._signal("HUP")  # a shell ends with its terminal
+        if not self._followers:
+            self._alone_since = time.monotonic()
 
     # --- polling
 

@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from pathspec import GitIgnoreSpec, RegexPattern
+from pathspec import GitIgnoreSpec
 
 _Patterns = list[tuple[re.Pattern[str], bool]]
 _FOLDER_MARK = "ps_d"
@@ -117,11 +117,12 @@ def _matches(regex: re.Pattern[str], path: str) -> bool:
 
 def _compile(lines: Iterable[str]) -> _Patterns:
     """The patterns of some lines, the last one first: it decides."""
-    spec = GitIgnoreSpec.from_lines(lines)
-    found: list[tuple[re.Pattern[str] | None, bool | None]] = [
-        (pattern.regex, pattern.include) for pattern in spec.patterns if isinstance(pattern, RegexPattern)
-    ]  # comments and empty lines have neither
-    return [(regex, include) for regex, include in reversed(found) if regex and include is not None]
+    found: _Patterns = []
+    for pattern in reversed(list(GitIgnoreSpec.from_lines(lines).patterns)):
+        regex = getattr(pattern, "regex", None)  # comments and empty lines have none
+        if isinstance(regex, re.Pattern) and pattern.include is not None:
+            found.append((regex, pattern.include))
+    return found
 
 
 class Wanted:

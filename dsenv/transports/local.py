@@ -28,6 +28,8 @@ def _translated(doing: str) -> Iterator[None]:
         yield
     except OSError as error:
         raise TransportError(f"{doing}: {error.strerror or error}") from error
+    except ValueError as error:  # the stream was closed by another thread
+        raise TransportError(f"{doing}: the connection was closed") from error
 
 
 class LocalTransport(Transport):
@@ -167,10 +169,10 @@ class _LocalChannel(Channel):
     def receive(self) -> bytes:
         if self._process is None:
             return b""
-        source = self._master if self._master is not None else self._stdout()
         while True:
             self._check()
             try:
+                source = self._master if self._master is not None else self._stdout()
                 if select.select([source], [], [], 0.1)[0]:
                     return os.read(source, _BLOCK)
             except (OSError, ValueError):

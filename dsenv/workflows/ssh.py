@@ -13,6 +13,7 @@ from dsenv.transports.base import Pty
 from dsenv.workflows import environment
 from dsenv.workflows.target import Target, agent_client
 
+_PATIENCE_SECONDS = 20  # that it outlives its connection: time to connect again
 _SHELL = ("/bin/sh", "-c", 'exec "${SHELL:-/bin/sh}" -l')
 
 
@@ -33,7 +34,7 @@ def ssh(
         "prefix": ready.prefix if ready else None,
         "stdin": True,
         "tty": pty is not None,
-        "session": True,
+        "session": _PATIENCE_SECONDS,
     }
     if pty:
         request |= {"rows": pty.rows, "columns": pty.columns, "term": pty.term}
