@@ -26,6 +26,6 @@ Store = Annotated[
         help="Folder or s3://bucket/prefix; default: the project's, else the user's data folder.",
     ),
 ]
-On = Annotated[str, typer.Option("--on", metavar="NAME", help="The workstation.", show_default="default")]
+On = Annotated[str, typer.Option("--on", metavar="NAME", help="The workstation.")]
 RunId = Annotated[str, typer.Argument(metavar="RUN", help="Run id, a unique part of one, or `last`.")]
-Workstation = Annotated[str, typer.Argument(metavar="[NAME]", help="The workstation.", show_default="default")]
+Workstation = Annotated[str, typer.Argument(metavar="NAME", help="The workstation.")]
