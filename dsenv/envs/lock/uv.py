@@ -109,20 +109,22 @@ def _call(arguments: Sequence[str], folder: Path, cancel: Cancel, *, what: str) 
     environ = {key: value for key, value in os.environ.items() if key not in {"VIRTUAL_ENV", "UV_SYSTEM_PYTHON"}}
     environ |= {"UV_PYTHON_DOWNLOADS": "never", "NO_COLOR": "1"}
     with tempfile.TemporaryFile() as log:
-        with subprocess.Popen(
+        child = subprocess.Popen(
             [uv_executable(), *arguments],
             cwd=folder,
             env=environ,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=log,
-        ) as child:
+        )
+        try:
             while child.poll() is None:
-                if cancel.requested:
-                    child.kill()
-                    break
+                cancel.check()
                 time.sleep(0.01)
-        cancel.check()
+        except BaseException:
+            child.kill()
+            child.wait()
+            raise
         if child.returncode == 0:
             return
         log.seek(0)

@@ -63,7 +63,6 @@ def test_an_interrupted_lock_leaves_the_project_as_it_was(
     before = sorted(path.name for path in project.iterdir())
     ended = interrupt([sys.executable, "-m", "dsenv", "lock"], silence, tmp_path.parent / "interrupted-cache")
     assert ended.returncode == 130
-    assert ended.stderr.endswith("interrupted\n")
     assert ended.stdout == ""
     assert sorted(path.name for path in project.iterdir()) == before
 
