@@ -10,7 +10,7 @@ from dsenv.cli.options import On, ProgressOption
 
 
 def attach(
-    run: Annotated[str, typer.Argument(metavar="[RUN]", help="Run id, a unique part of one, or `last`.")] = "last",
+    run: Annotated[str, typer.Argument(metavar="RUN", help="Run id, a unique part of one, or `last`.")] = "last",
     on: On = "default",
     progress: ProgressOption = "auto",
 ) -> None:

@@ -10,7 +10,7 @@ from dsenv.cli.options import On
 
 
 def logs(
-    run: Annotated[str, typer.Argument(metavar="[RUN]", help="Run id, a unique part of one, or `last`.")] = "last",
+    run: Annotated[str, typer.Argument(metavar="RUN", help="Run id, a unique part of one, or `last`.")] = "last",
     follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on until the run ends.")] = False,
     on: On = "default",
 ) -> None:

@@ -23,7 +23,7 @@ _MEANING = {
 
 def reproduce(
     run: Annotated[
-        str | None, typer.Argument(metavar="[RUN]", help="Run id, a unique part of one, `last` or `last-failed`.")
+        str | None, typer.Argument(metavar="RUN", help="Run id, a unique part of one, `last` or `last-failed`.")
     ] = None,
     store: options.Store = None,
     no_tui: Annotated[bool, typer.Option("--no-tui", help="Print the verdict instead of opening the TUI.")] = False,
