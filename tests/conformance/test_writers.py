@@ -1,0 +1,142 @@
+"""Every store that a run can be written to, against one suite; what was written is read by the other side."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from moto.server import ThreadedMotoServer
+
+from dsenv.agent.store import StoreWriteError, Writer, open_writer
+from dsenv.agent.store.base import blob_key
+from dsenv.agent.store.s3 import PART_SIZE, S3Writer
+from dsenv.runs.store import Store, open_store
+
+KEY = "runs/2026/01/02/20260102T030405-000000-abcd/record.json"
+
+
+class WriterConformance:
+    """Subclasses give `writer` and `reader` of the same empty store."""
+
+    @pytest.fixture
+    def writer(self) -> Writer:
+        raise NotImplementedError
+
+    @pytest.fixture
+    def reader(self) -> Store:
+        raise NotImplementedError
+
+    def test_what_is_put_is_read(self, writer: Writer, reader: Store) -> None:
+        writer.put(KEY, b"one")
+        assert reader.read(KEY, limit=100) == b"one"
+        writer.put(KEY, b"")
+        assert reader.read(KEY, limit=100) == b""
+
+    def test_exists_and_delete(self, writer: Writer, reader: Store) -> None:
+        assert not writer.exists(KEY)
+        writer.put(KEY, b"x")
+        assert writer.exists(KEY)
+        writer.delete(KEY)
+        writer.delete(KEY)
+        assert not writer.exists(KEY)
+        assert reader.read(KEY, limit=1) is None
+
+    def test_a_file_of_any_size(self, writer: Writer, reader: Store, tmp_path: Path) -> None:
+        for size in (0, 10, PART_SIZE + 5):
+            data = os.urandom(1024) * (size // 1024) + os.urandom(size % 1024)
+            file = tmp_path / "big"
+            file.write_bytes(data)
+            writer.put_file(f"sizes/{size}", str(file))
+            assert reader.size(f"sizes/{size}") == size
+            assert reader.read(f"sizes/{size}", limit=1 << 30) == data
+
+    def test_a_blob_is_stored_once_by_its_digest(self, writer: Writer, reader: Store, tmp_path: Path) -> None:
+        digest = writer.blob(b"content")
+        assert digest == hashlib.sha256(b"content").hexdigest()
+        assert reader.read(blob_key(digest), limit=100) == b"content"
+        file = tmp_path / "content"
+        file.write_bytes(b"content")
+        writer.blob_file(str(file), digest)
+        assert file.exists(), "there was nothing to store"
+        assert writer.blob(b"content") == digest
+
+    def test_a_log_is_there_before_it_is_closed(self, writer: Writer, reader: Store) -> None:
+        log = writer.log("runs/output")
+        log.write(b"first ")
+        log.flush()
+        assert self.joined(reader) == b"first "
+        log.write(b"second")
+        log.close()
+        assert self.joined(reader) == b"first second"
+
+    def joined(self, reader: Store) -> bytes:
+        names = sorted(name for name in reader.children("runs/") if name.startswith("output"))
+        return b"".join(reader.read("runs/" + name, limit=1 << 20) or b"" for name in names)
+
+    def test_odd_names(self, writer: Writer, reader: Store) -> None:
+        key = "odd/a b+c%20d~é☃='&?#"
+        writer.put(key, b"odd")
+        assert reader.read(key, limit=10) == b"odd"
+
+    def test_many_threads(self, writer: Writer, reader: Store) -> None:
+        failures: list[BaseException] = []
+
+        def work(number: int) -> None:
+            try:
+                for index in range(5):
+                    writer.put(f"threads/{number}-{index}", b"%d" % number)
+                    writer.blob(b"the same")
+            except StoreWriteError as error:
+                failures.append(error)
+
+        threads = [threading.Thread(target=work, args=(number,)) for number in range(4)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert not failures
+        assert len(list(reader.children("threads/"))) == 20
+
+
+class TestFolderWriter(WriterConformance):
+    @pytest.fixture
+    def writer(self, tmp_path: Path) -> Writer:
+        return open_writer(str(tmp_path / "store"), {})
+
+    @pytest.fixture
+    def reader(self, tmp_path: Path, writer: Writer) -> Store:
+        return open_store(str(tmp_path / "store"))
+
+
+@pytest.fixture(scope="module")
+def endpoint() -> Iterator[str]:
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0)
+    server.start()
+    host, port = server.get_host_and_port()
+    yield f"http://{host}:{port}"
+    server.stop()
+
+
+class TestS3Writer(WriterConformance):
+    @pytest.fixture
+    def url(self, endpoint: str, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> str:
+        for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+            monkeypatch.setenv(name, "test")
+        monkeypatch.setenv("AWS_REGION", "us-east-1")
+        monkeypatch.setenv("AWS_ENDPOINT_URL", endpoint)
+        bucket = "b" + hashlib.sha256(request.node.nodeid.encode()).hexdigest()[:20]
+        writer = S3Writer(f"s3://{bucket}", os.environ)
+        assert writer._once("PUT", "", [], b"").status == 200
+        return f"s3://{bucket}/team/churn"
+
+    @pytest.fixture
+    def writer(self, url: str) -> Writer:
+        return open_writer(url, os.environ)
+
+    @pytest.fixture
+    def reader(self, url: str) -> Store:
+        return open_store(url)
