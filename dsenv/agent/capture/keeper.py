@@ -13,7 +13,7 @@ from dsenv import __version__
 from dsenv.agent.capture import codetree, facts, record
 from dsenv.agent.capture.options import Options, Project
 from dsenv.agent.capture.outputlog import OutputLog
-from dsenv.agent.capture.spool import Spool
+from dsenv.agent.capture.spool import Spool, sweep
 from dsenv.agent.redact import Redactor
 from dsenv.agent.schema import FORMAT, Started
 from dsenv.agent.store import StoreWriteError, Writer, open_writer
@@ -76,6 +76,7 @@ class Keeper(threading.Thread):
                 return
         for step in (self._snapshot, self._describe):
             self._try(step)
+        sweep(self.store, self._environ)
         self._beat()
 
     def _try(self, step: Callable[[], None]) -> None:

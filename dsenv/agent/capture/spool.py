@@ -34,9 +34,7 @@ class Spool:
 
         Raises OSError when there is no place for it.
         """
-        for parent in (preferred, environ.get("TMPDIR"), "/tmp", "/var/tmp", "."):  # noqa: S108 - mkdir fails on what is there
-            if not parent:
-                continue
+        for parent in _places(preferred, environ):
             folder = os.path.join(os.path.realpath(parent), "{}{}-{}".format(_NAME, os.getpid(), os.urandom(4).hex()))
             try:
                 os.mkdir(folder, 0o700)
@@ -86,9 +84,15 @@ class Spool:
         _remove(self.folder)
 
 
-def sweep(parents: List[str]) -> None:
-    """Remove what captures left behind that were killed: they hold what the command read."""
-    for parent in parents:
+def _places(preferred: Optional[str], environ: Mapping[str, str]) -> List[str]:
+    """Where a spool may be, best first. mkdir refuses what is there, so a shared folder is safe."""
+    found = (preferred, environ.get("TMPDIR"), "/tmp", "/var/tmp", ".")  # noqa: S108
+    return [place for place in found if place]
+
+
+def sweep(store: str, environ: Mapping[str, str]) -> None:
+    """Remove what captures left behind that were killed: it holds what their commands read."""
+    for parent in _places(store, environ):
         try:
             names = [name for name in os.listdir(parent) if name.startswith(_NAME)]
         except OSError:

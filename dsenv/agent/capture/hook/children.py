@@ -1,10 +1,8 @@
 """Our variables for the children that are started with an environment made from `os.environ`."""
 
-from __future__ import annotations
-
 import os
-from typing import TYPE_CHECKING
 
+TYPE_CHECKING = False  # typing would be loaded into every program
 if TYPE_CHECKING:
     from typing import Any, Callable, Dict
 

@@ -1,10 +1,8 @@
 """The file in which all processes of a run say what happened, one JSON line each."""
 
-from __future__ import annotations
-
 import os
-from typing import TYPE_CHECKING
 
+TYPE_CHECKING = False  # typing would be loaded into every program
 if TYPE_CHECKING:
     from typing import Any, Dict
 

@@ -4,13 +4,11 @@ It imports nothing that could be absent, follows nothing without a bound, and lo
 through modules that the program has loaded itself. Secrets are hidden later, by the process that writes the record.
 """
 
-from __future__ import annotations
-
 import os
 import sys
 from time import time_ns
-from typing import TYPE_CHECKING
 
+TYPE_CHECKING = False  # typing would be loaded into every program
 if TYPE_CHECKING:
     from typing import Any, Dict, Iterator, List, Optional, Tuple
 

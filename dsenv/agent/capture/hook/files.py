@@ -1,12 +1,10 @@
 """What the program opens to read, copied before it reads it."""
 
-from __future__ import annotations
-
 import os
 import sys
 from time import time_ns
-from typing import TYPE_CHECKING
 
+TYPE_CHECKING = False  # typing would be loaded into every program
 if TYPE_CHECKING:
     from typing import Any, Callable, Dict, Optional, Tuple
 

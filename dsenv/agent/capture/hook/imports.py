@@ -1,10 +1,8 @@
 """Actions that follow the import of a module."""
 
-from __future__ import annotations
-
 import sys
-from typing import TYPE_CHECKING
 
+TYPE_CHECKING = False  # typing would be loaded into every program
 if TYPE_CHECKING:
     from typing import Any, Callable, Dict
 

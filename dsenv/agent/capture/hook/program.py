@@ -4,18 +4,16 @@ It notes the Python, what it opens to read, and its failures. It runs in front o
 nothing that Python has not loaded already, and no error of its own gets out.
 """
 
-from __future__ import annotations
-
 import os
 import sys
 from time import time_ns
-from typing import TYPE_CHECKING
 
 from . import children, files
 from .events import Events
 from .imports import AfterImport
 from .tracebacks import strip, strip_all
 
+TYPE_CHECKING = False  # typing would be loaded into every program
 if TYPE_CHECKING:
     from typing import Any, Callable, Dict, Optional
 

@@ -1,9 +1,6 @@
 """Our own frames taken out of tracebacks, so that a program prints what it always printed."""
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING
-
+TYPE_CHECKING = False  # typing would be loaded into every program
 if TYPE_CHECKING:
     from typing import Any, Optional
 
