@@ -78,10 +78,12 @@ def _expected(site: str) -> Tuple[Dict[str, str], List[str]]:
 
 
 def _as_hex(value: str) -> str:
+    """A digest of RECORD in hexadecimal; a word that no file can have for what is none."""
     try:
-        return base64.urlsafe_b64decode(value + "=" * (-len(value) % 4)).hex()
+        digest = base64.urlsafe_b64decode(value + "=" * (-len(value) % 4))
     except ValueError:
         return "unreadable"
+    return digest.hex() if len(digest) == hashlib.sha256().digest_size else "unreadable"
 
 
 def _present(site: str) -> Iterator[str]:

@@ -179,7 +179,10 @@ def _download(url: str, scratch: Path) -> Path:
     try:
         with urllib.request.urlopen(url, timeout=_TIMEOUT) as answer, target.open("wb") as out:  # noqa: S310 - checked
             shutil.copyfileobj(answer, out)
-    except (OSError, urllib.error.URLError) as error:
+    except urllib.error.HTTPError as error:
+        error.close()  # it holds the connection
+        raise LockError(f"cannot download {shown}: {error}", hint="check the address") from error
+    except OSError as error:
         raise LockError(f"cannot download {shown}: {error}", hint="check the address") from error
     return target
 
