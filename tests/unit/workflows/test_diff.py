@@ -114,3 +114,48 @@ def test_a_recorded_run_is_a_place() -> None:
     assert facts["distributions"] == [{"name": "a", "version": "1"}]
     with pytest.raises(EnvError, match="recorded no fingerprint"):
         fingerprint.of_run({"id": "r2"})
+
+
+@pytest.mark.slow
+def test_a_workstation_is_a_place(root: Path) -> None:
+    from dsenv.models.machine import Identity
+    from dsenv.providers import registry
+
+    provider = registry.load("local")
+    project = load.load(root)
+    machine = provider.create(Identity(root, "p", "default"), project.workstation("default"), ignore)
+    try:
+        report = compare("default", "lock")
+        assert report.verdict == "identical"
+        assert report.digests["lock"][0] == report.digests["lock"][1]
+        assert compare("local", "default").digests["content"][0] == report.digests["content"][0]
+    finally:
+        provider.destroy(machine, ignore)
+
+
+@pytest.mark.slow
+def test_a_run_is_a_place_where_its_variables_are_known(root: Path, tmp_path: Path) -> None:
+    import os
+    import subprocess
+
+    store = tmp_path / "store"
+    python = Path(os.environ["VIRTUAL_ENV"]) / "bin" / "python"
+    command = [
+        sys.executable,
+        "-m",
+        "dsenv.agent",
+        "capture",
+        "--store",
+        str(store),
+        "--",
+        str(python),
+        "-c",
+        "import alpha; 1/0",
+    ]
+    ran = subprocess.run(command, env=os.environ | {"OMP_NUM_THREADS": "3"}, capture_output=True, check=False)
+    assert ran.returncode == 1
+    report = workflow.diff("local", "run:last-failed", store=str(store), emit=ignore, cancel=Cancel())
+    rows = {row.name: row for row in report.differences}
+    assert (rows["OMP_NUM_THREADS"].a, rows["OMP_NUM_THREADS"].b) == (None, "3")
+    assert [row.name for row in report.differences if row.layer in {"packages", "os"}] == []
+    assert report.verdict == "different"
