@@ -145,7 +145,7 @@ class LocalProvider(Provider, CanStop):
         for attempt in range(_PORT_TRIES):
             port = self._port(draft.port if attempt == 0 else 0, settings)
             try:
-                running = start(layout, port)
+                running = start(layout, port)._replace(boot=self._boot())
             except ProviderError:
                 if settings.port or attempt == _PORT_TRIES - 1 or server.is_free(port):
                     raise

@@ -1,0 +1,120 @@
+"""The conformance suite of `dsenv.providers.base.Provider`: subclass it and give it the fixtures.
+
+class TestMine(ProviderConformance):
+    @pytest.fixture
+    def provider(self): ...
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from dsenv import events
+from dsenv.config.schema import Workstation
+from dsenv.errors import WorkstationNotReadyError
+from dsenv.models.machine import Identity, Machine, State
+from dsenv.providers.base import CanStop, Provider
+
+
+class ProviderConformance:
+    """What every provider does. Names of tests are sentences of the contract."""
+
+    @pytest.fixture
+    def provider(self) -> Provider:
+        """The provider, able to work here."""
+        raise NotImplementedError
+
+    @pytest.fixture
+    def settings(self) -> Workstation:
+        """Settings with which it makes workstations that are cheap and quick."""
+        return Workstation()
+
+    @pytest.fixture
+    def identity(self, tmp_path: Path) -> Identity:
+        return Identity(tmp_path, "conformance", "one")
+
+    @pytest.fixture
+    def machine(self, provider: Provider, settings: Workstation, identity: Identity) -> Iterator[Machine]:
+        machine = provider.create(identity, settings, events.ignore)
+        yield machine
+        provider.destroy(machine, events.ignore)
+
+    def test_it_can_work_here(self, provider: Provider) -> None:
+        assert provider.check() == []
+        assert provider.name
+
+    def test_what_was_never_made_is_not_found(self, provider: Provider, identity: Identity) -> None:
+        assert provider.find(identity) is None
+
+    def test_a_new_workstation_runs_and_answers(self, provider: Provider, machine: Machine, identity: Identity) -> None:
+        assert (machine.state, machine.identity, machine.provider) == (State.RUNNING, identity, provider.name)
+        assert machine.endpoint is not None
+        with provider.transport(machine) as transport:
+            assert transport.run(["pwd"]).stdout.decode().rstrip() == machine.home
+            version = transport.run([machine.python, "-I", "-S", "-c", "import sys; print(sys.version_info >= (3, 9))"])
+            assert version.stdout == b"True\n"
+
+    def test_it_is_found_and_listed(self, provider: Provider, machine: Machine, identity: Identity) -> None:
+        assert provider.find(identity) == machine
+        assert provider.refresh(machine) == machine
+        assert machine in provider.machines()
+        assert provider.find(Identity(identity.root, identity.project, "other")) is None
+
+    def test_creating_again_keeps_everything(
+        self, provider: Provider, settings: Workstation, machine: Machine, identity: Identity
+    ) -> None:
+        with provider.transport(machine) as transport:
+            transport.put(b"precious", "file")
+        again = provider.create(identity, settings, events.ignore)
+        assert again == machine
+        with provider.transport(again) as transport:
+            assert transport.get("file") == b"precious"
+
+    def test_two_workstations_are_apart(
+        self, provider: Provider, settings: Workstation, machine: Machine, identity: Identity
+    ) -> None:
+        other = provider.create(Identity(identity.root, identity.project, "two"), settings, events.ignore)
+        try:
+            assert other.home != machine.home
+            assert other.endpoint
+            assert machine.endpoint
+            assert other.endpoint.host_key != machine.endpoint.host_key
+        finally:
+            provider.destroy(other, events.ignore)
+        assert provider.refresh(machine).state is State.RUNNING
+
+    def test_destroying_is_final_and_may_be_repeated(
+        self, provider: Provider, settings: Workstation, identity: Identity
+    ) -> None:
+        machine = provider.create(identity, settings, events.ignore)
+        with provider.transport(machine) as transport:
+            transport.put(b"x", "file")
+        provider.destroy(machine, events.ignore)
+        provider.destroy(machine, events.ignore)
+        assert provider.find(identity) is None
+        with pytest.raises(WorkstationNotReadyError):
+            provider.refresh(machine)
+        fresh = provider.create(identity, settings, events.ignore)
+        try:
+            with provider.transport(fresh) as transport:
+                assert transport.run(["test", "-e", "file"]).code == 1
+        finally:
+            provider.destroy(fresh, events.ignore)
+
+    def test_stopping_and_starting_keeps_files_and_identity(self, provider: Provider, machine: Machine) -> None:
+        if not isinstance(provider, CanStop):
+            pytest.skip("its workstations cannot be stopped")
+        with provider.transport(machine) as transport:
+            transport.put(b"precious", "file")
+        stopped = provider.stop(machine, events.ignore)
+        assert (stopped.state, stopped.endpoint) == (State.STOPPED, None)
+        assert provider.stop(stopped, events.ignore).state is State.STOPPED
+        with pytest.raises(WorkstationNotReadyError):
+            provider.transport(stopped)
+        started = provider.start(stopped, events.ignore)
+        assert provider.start(started, events.ignore).state is State.RUNNING
+        with provider.transport(started) as transport:
+            assert transport.get("file") == b"precious"
