@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,11 +12,12 @@ import pytest
 
 from dsenv import events
 from dsenv.config.schema import Workstation
+from dsenv.errors import TransportError
 from dsenv.models.machine import Identity
 from dsenv.providers.local import sshd
 from dsenv.providers.local.provider import LocalProvider
 from dsenv.testing.transports import TransportConformance
-from dsenv.transports.base import Transport
+from dsenv.transports.base import Pty, Transport
 from dsenv.transports.local import LocalTransport
 
 
@@ -42,6 +44,15 @@ class TestSshd(TransportConformance):
     @pytest.fixture
     def transport(self, tmp_path: Path) -> Iterator[Transport]:
         yield from _connected(tmp_path, "sshd")
+
+    @pytest.fixture
+    def makes_terminals(self, transport: Transport) -> bool:
+        """An sshd that is not root's makes none where /dev/pts does not give them to the tty group."""
+        try:
+            with transport.open_channel(["true"], pty=Pty("dumb", 80, 24)) as channel:
+                return channel.wait() == 0 or os.getuid() == 0
+        except TransportError:
+            return os.getuid() == 0
 
 
 class TestOwnServer(TransportConformance):

@@ -20,7 +20,7 @@ from dsenv.providers.base import CanStop, Provider
 from dsenv.providers.local import asyncssh_launch, keys, server, sshd
 from dsenv.providers.local.layout import Kind, Layout, Saved, agent_python, current_user
 from dsenv.state import store
-from dsenv.transports.base import Transport
+from dsenv.transports.base import Pty, Transport
 
 _PORT_TRIES = 5
 _JOB_SECONDS = 5.0
@@ -154,13 +154,24 @@ class LocalProvider(Provider, CanStop):
             saved.write(layout)
             machine = self._machine(layout, saved)
             try:
-                self.transport(machine).close()
+                self._try(machine, terminal=settings.server == "auto" and draft.kind == "sshd")
             except TransportError:
                 server.end(running)
                 dataclasses.replace(saved, process=None).write(layout)
                 raise
             return machine
         raise AssertionError
+
+    def _try(self, machine: Machine, *, terminal: bool) -> None:
+        """Log in. With `terminal`, see whether it can make one: an sshd that is not root's cannot everywhere."""
+        with self.transport(machine) as transport:
+            if not terminal:
+                return
+            try:
+                with transport.open_channel(["true"], pty=Pty("dumb", 80, 24)) as channel:
+                    channel.wait()
+            except TransportError as error:
+                raise TransportError("it cannot make terminals here") from error
 
     def _port(self, wanted: int, settings: Workstation) -> int:
         if settings.port and not server.is_free(settings.port):
@@ -177,7 +188,7 @@ class LocalProvider(Provider, CanStop):
 
     def _logs_in(self, machine: Machine) -> bool:
         try:
-            self.transport(machine).close()
+            self._try(machine, terminal=False)
         except TransportError:
             return False
         return True
