@@ -34,9 +34,9 @@ def active_python(root: Path | None) -> str:
                 return str(file)
     for folder in os.environ.get("PATH", "").split(os.pathsep):
         for name in ("python", "python3", "python.exe"):
-            candidate = Path(folder) / name
-            if folder and candidate.is_file() and os.access(candidate, os.X_OK):
-                return str(candidate)
+            candidate = os.path.join(folder, name)  # noqa: PTH118 - Path.is_file raises where a folder is closed to us
+            if folder and os.path.isfile(candidate) and os.access(candidate, os.X_OK):  # noqa: PTH113
+                return candidate
     raise EnvError("there is no Python here to look at", hint="activate an environment, then repeat")
 
 

@@ -122,7 +122,7 @@ def _terminals() -> Iterator[Finding]:
 
 def _disk() -> Iterator[Finding]:
     for name, folder in (("data", paths.data_dir()), ("temporary files", Path(tempfile.gettempdir()))):
-        existing = next(place for place in (folder, *folder.parents) if place.exists())
+        existing = _existing(folder)
         free = shutil.disk_usage(existing).free
         if free < _LOW_DISK:
             why = f"{free >> 20} MiB left for {name} in {existing}; environments need about 1 GiB each"
@@ -131,9 +131,14 @@ def _disk() -> Iterator[Finding]:
             yield Finding("disk", "ok", f"{free >> 30} GiB free for {name} ({existing})")
 
 
+def _existing(folder: Path) -> Path:
+    """The folder, or the nearest one above it that is there and can be looked at."""
+    return next((place for place in (folder, *folder.parents) if os.access(place, os.F_OK)), Path("/"))
+
+
 def _environments() -> Iterator[Finding]:
     root = Path(install.root_here())
-    existing = next(place for place in (root, *root.parents) if place.exists())
+    existing = _existing(root)
     if not os.access(existing, os.W_OK):
         yield Finding("environments", "fix", f"{root} cannot be written", "set DSENV_ENVS_DIR to a folder of yours")
     elif "DSENV_ENVS_DIR" in os.environ or str(root) == "/opt/dsenv/envs":
@@ -163,7 +168,7 @@ def _store(project: Loaded | None) -> Iterator[Finding]:
         yield Finding("store", "note", f"{store} is not asked", f"dsenv runs --store {store}")
         return
     folder = Path(store).expanduser()
-    existing = next(place for place in (folder, *folder.absolute().parents) if place.exists())
+    existing = _existing(folder.absolute())
     if os.access(existing, os.W_OK):
         yield Finding("store", "ok", str(folder))
     else:
