@@ -115,7 +115,7 @@ class _Build:
             raise explain(done.stderr.decode("utf-8", "replace"))
 
     def _attempt(self, *arguments: str) -> "subprocess.CompletedProcess[bytes]":
-        environ = {name: value for name, value in os.environ.items() if name not in _DISTURBING}
+        environ = {name: value for name, value in with_pips_index(os.environ).items() if name not in _DISTURBING}
         # Files are copied: hard links would make an edit in one environment an edit of the cache and of all others.
         environ.setdefault("UV_LINK_MODE", "copy")
         environ.update(UV_PYTHON_DOWNLOADS="never", DSENV_WHEELS=self.request.get("wheels") or "/nowhere")
@@ -157,6 +157,14 @@ _DISTURBING = frozenset({
     "UV_TARGET", "UV_PREFIX", "UV_COMPILE_BYTECODE", "UV_RESOLUTION", "UV_PRERELEASE",
     "VIRTUAL_ENV", "PYTHONPATH", "PYTHONHOME",
 })  # fmt: skip
+
+
+def with_pips_index(environ: Mapping[str, str]) -> Dict[str, str]:
+    """`environ`, in which uv uses the index that pip was told to use where nothing told uv another."""
+    values = dict(environ)
+    if "PIP_INDEX_URL" in values and not values.get("UV_DEFAULT_INDEX") and not values.get("UV_INDEX_URL"):
+        values["UV_DEFAULT_INDEX"] = values["PIP_INDEX_URL"]
+    return values
 
 
 def run_until(

@@ -10,6 +10,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+import re
 import tomllib
 from collections.abc import Iterator
 from functools import cached_property
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
 
 _MAX_BYTES = 64 << 20
 _REMAKE = "run `dsenv lock`"
+_PYTHON = re.compile(r"3\.\d{1,3}(\.\d{1,3})?")
+_SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -126,9 +129,9 @@ def parse(data: bytes, name: str) -> Lock:
     _validated(document, name)
     for package in document.get("packages", []):
         _check_package(package, name)
-    facts = document.get("tool", {}).get("dsenv", {})
+    facts = _checked_facts(document, name)
     python = facts.get("python") or _minor_of(document.get("requires-python"))
-    if not isinstance(python, str) or not python:
+    if not _PYTHON.fullmatch(python):
         raise LockError(f"{name} does not say which Python it is for", hint=_REMAKE)
     identity = environment_id(document, python, facts.get("apt", []))
     if facts and facts.get("id") != identity:
@@ -155,6 +158,17 @@ def environment_id(document: dict[str, Any], python: str, apt: list[str]) -> str
     return hashlib.sha256(json.dumps(content, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
 
 
+def _checked_facts(document: dict[str, Any], name: str) -> dict[str, Any]:
+    """The `[tool.dsenv]` table, its values of the right types: locks come from records too, and so from others."""
+    facts: dict[str, Any] = document.get("tool", {}).get("dsenv", {})
+    lists = [facts.get(key, []) for key in ("platforms", "apt", "indexes", "roots")]
+    texts = [facts.get(key, "") for key in ("python", "libc", "id", "source-digest")]
+    texts += [item for values in lists if isinstance(values, list) for item in values]
+    if not all(isinstance(values, list) for values in lists) or not all(isinstance(item, str) for item in texts):
+        raise LockError(f"{name}: the table [tool.dsenv] is damaged", hint=_REMAKE)
+    return facts
+
+
 def _validated(document: dict[str, Any], name: str) -> Pylock:
     from packaging.pylock import Pylock, PylockUnsupportedVersionError, PylockValidationError
 
@@ -172,7 +186,7 @@ def _check_package(package: dict[str, Any], name: str) -> None:
     if not artifacts or not package.get("version"):
         raise LockError(f"{name}: {package['name']} has no wheel that can be checked", hint=_REMAKE)
     for artifact in artifacts:
-        if len(artifact["sha256"]) != 64:
+        if not _SHA256.fullmatch(artifact["sha256"]):
             raise LockError(f"{name}: {artifact['name']} has no SHA-256", hint=_REMAKE)
         parts = artifact["path"].split("/")
         if artifact["path"].startswith("/") or ".." in parts or "\\" in artifact["path"] or "/" in artifact["name"]:

@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from dsenv.agent.install import with_pips_index
 from dsenv.envs import toml
 from dsenv.envs.executable import index_arguments, uv_executable
 from dsenv.envs.lock import targets
@@ -106,7 +107,8 @@ def build_wheel(source: Path, output: Path, python: str, cancel: Cancel) -> Path
 
 
 def _call(arguments: Sequence[str], folder: Path, cancel: Cancel, *, what: str) -> None:
-    environ = {key: value for key, value in os.environ.items() if key not in {"VIRTUAL_ENV", "UV_SYSTEM_PYTHON"}}
+    environ = with_pips_index(os.environ)
+    environ = {key: value for key, value in environ.items() if key not in {"VIRTUAL_ENV", "UV_SYSTEM_PYTHON"}}
     environ |= {"UV_PYTHON_DOWNLOADS": "never", "NO_COLOR": "1"}
     with tempfile.TemporaryFile() as log:
         child = subprocess.Popen(

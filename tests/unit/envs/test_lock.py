@@ -254,6 +254,15 @@ def test_no_credential_of_an_index_reaches_the_lock(index: PackageIndex, make_pr
     assert lockfile.read(project.lock_file).facts["indexes"] == [index.url]
 
 
+def test_the_index_of_pip_serves_where_uv_has_none(
+    index: PackageIndex, make_project: MakeProject, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PIP_INDEX_URL", index.url)
+    monkeypatch.delenv("UV_DEFAULT_INDEX")
+    assert locked(make_project("alpha==1.0\n")).packages == 1
+    assert index.requests
+
+
 def test_an_index_that_cannot_be_reached_is_said(
     index: PackageIndex, make_project: MakeProject, monkeypatch: pytest.MonkeyPatch
 ) -> None:

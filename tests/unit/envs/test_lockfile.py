@@ -56,6 +56,11 @@ def test_a_missing_and_an_unreadable_lock(tmp_path: Path) -> None:
             lock_bytes().replace(b'version = "1.0"\nwheels', b'version = "1.1"\nwheels'),
             "changed after it was made|valid",
         ),
+        (lock_bytes().replace(SHA.encode(), b"a" * 63 + b" "), "has no SHA-256"),
+        (lock_bytes().replace(b'python = "3.11"', b'python = "3.11/../../evil"'), "which Python it is for"),
+        (lock_bytes().replace(b'python = "3.11"', b"python = 3.11"), "is damaged"),
+        (lock_bytes().replace(b"indexes = []", b"indexes = [1]"), "is damaged"),
+        (lock_bytes().replace(b"apt = []", b'apt = "x"'), "is damaged"),
         (lock_bytes().replace(b'sha256 = "' + SHA.encode(), b'sha512 = "' + SHA.encode()), "has no SHA-256|valid"),
     ],
 )
