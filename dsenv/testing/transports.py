@@ -213,8 +213,7 @@ class TransportConformance:
 
     def test_a_port_that_is_taken_here(self, transport: Transport) -> None:
         with socket.create_server(("127.0.0.1", 0)) as service:
-            with pytest.raises(TransportError, match=str(service.getsockname()[1])):
-                transport.forward(service.getsockname()[1], 1)
+            _refuses_to_forward(transport, service.getsockname()[1])
 
     def test_closing_ends_what_waits(self, transport: Transport) -> None:
         timer = threading.Timer(0.3, transport.close)
@@ -226,6 +225,11 @@ class TransportConformance:
         transport.close()
         with pytest.raises(TransportError):
             transport.run(["true"])
+
+
+def _refuses_to_forward(transport: Transport, port: int) -> None:
+    with pytest.raises(TransportError, match=str(port)):
+        transport.forward(port, 1)
 
 
 def _shout(service: socket.socket, times: int) -> None:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dsenv.errors import DsenvError
 from dsenv.events import Cancel, Emit, Notice, step
-from dsenv.sync.client import RefusedError, as_error
 from dsenv.sync.ignore import Wanted
 from dsenv.sync.manifest import Memory
 from dsenv.sync.pull import CAP, STEP, Pull, Pulled
+from dsenv.workflows.ps import find
 from dsenv.workflows.target import Target, agent_client
 
 UNLIMITED = 1 << 62  # bytes
@@ -22,11 +22,8 @@ def pull(
     with agent_client(target) as client, target.locked(cancel), step(emit, STEP, "outputs") as note:
         root = machine.tree
         if job:
-            client.request("jobs", job=job)
-            try:
-                root = str(client.answer()["jobs"][0]["root"])
-            except RefusedError as refused:
-                raise as_error(refused, machine) from refused
+            found = find(client, machine, job)
+            job, root = found.id, found.root
         memory = Memory.read(target.sync_file)
         try:
             pulled = Pull(client, machine, target.project.root, memory).run(root, wanted, emit, cancel, cap=cap)
