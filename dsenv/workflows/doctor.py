@@ -159,7 +159,16 @@ def _namespaces() -> Iterator[Finding]:
         yield Finding("namespaces", "ok", "recorded files can be put at their recorded paths")
     else:
         why = "no user namespaces: reproductions redirect file names instead, which child programs do not see"
-        yield Finding("namespaces", "note", why, "sudo sysctl kernel.unprivileged_userns_clone=1")
+        yield Finding("namespaces", "note", why, _namespace_fix())
+
+
+def _namespace_fix() -> str:
+    """Debian and Ubuntu have a switch each; containers and chroots have none."""
+    for switch, off in (("unprivileged_userns_clone", "0"), ("apparmor_restrict_unprivileged_userns", "1")):
+        file = Path("/proc/sys/kernel") / switch
+        if file.is_file() and file.read_text().strip() == off:
+            return f"sudo sysctl kernel.{switch}={1 - int(off)}"
+    return "run outside the container or chroot"
 
 
 def _store(project: Loaded | None) -> Iterator[Finding]:
