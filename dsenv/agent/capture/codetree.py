@@ -8,7 +8,7 @@ import os
 import re
 import stat
 import zlib
-from typing import Dict, Iterator, List, NamedTuple, Optional, Tuple
+from typing import Dict, Iterator, List, NamedTuple, Optional, Set, Tuple
 
 from dsenv.agent.capture import git
 from dsenv.agent.schema import FORMAT, PACK_HEADER, Code, Tree, TreeFile
@@ -18,6 +18,7 @@ FILE_CAP = 8 << 20
 TOTAL_CAP = 256 << 20
 FILES_CAP = 20_000
 _PACK_SIZE = 32 << 20
+_SAMPLE, _WORTHWHILE = 4096, 0.8
 
 _FOLDERS = frozenset(
     [
@@ -146,39 +147,57 @@ def _below(root: str, avoid: Tuple[str, ...], marked: bool) -> Iterator[str]:
             yield inside
 
 
+class _Pack:
+    """One pack that is being filled."""
+
+    def __init__(self, level: int) -> None:
+        # 31 is the window, with gzip's header, whose time is 0: equal contents are equal packs.
+        self._stream = zlib.compressobj(level, zlib.DEFLATED, 31)
+        self._parts: List[bytes] = []
+        self.size = 0
+
+    def add(self, digest: bytes, data: bytes) -> None:
+        self._parts.append(self._stream.compress(PACK_HEADER.pack(digest, len(data)) + data))
+        self.size += len(data) + PACK_HEADER.size
+
+    def finish(self) -> bytes:
+        return b"".join([*self._parts, self._stream.flush()])
+
+
 class Packer:
-    """Fills packs with file contents and stores each when it is full."""
+    """Fills packs with file contents and stores each when it is full.
+
+    What does not compress goes to packs of its own, uncompressed: pictures and models are most of the bytes of a
+    project, and compressing them is most of the time.
+    """
 
     def __init__(self, writer: Writer) -> None:
         self._writer = writer
-        self._packed: Dict[str, bool] = {}
-        self._parts: List[bytes] = []
-        self._size = 0
-        self._stream = _gzip()
+        self._known: Set[str] = set()
+        self._open: Dict[int, _Pack] = {}
         self.packs: List[str] = []
 
     def add(self, data: bytes) -> str:
         """Add a content, once. Returns its digest."""
         digest = hashlib.sha256(data)
         name = digest.hexdigest()
-        if name not in self._packed:
-            self._packed[name] = True
-            self._parts.append(self._stream.compress(PACK_HEADER.pack(digest.digest(), len(data)) + data))
-            self._size += len(data)
-            if self._size >= _PACK_SIZE:
-                self.close()
+        if name not in self._known:
+            self._known.add(name)
+            sample = data[:_SAMPLE]
+            level = 1 if len(zlib.compress(sample, 1)) < len(sample) * _WORTHWHILE or len(data) < _SAMPLE else 0
+            pack = self._open.setdefault(level, _Pack(level))
+            pack.add(digest.digest(), data)
+            if pack.size >= _PACK_SIZE:
+                self._store(level)
         return name
 
     def close(self) -> None:
         """Store what is not stored yet."""
-        if self._size or (self._packed and not self.packs):
-            self._parts.append(self._stream.flush())
-            self.packs.append(self._writer.blob(b"".join(self._parts)))
-        self._parts, self._size, self._stream = [], 0, _gzip()
+        for level in sorted(self._open):
+            self._store(level)
 
-
-def _gzip() -> "zlib._Compress":
-    return zlib.compressobj(1, zlib.DEFLATED, 31)  # 31: with gzip's header, whose time is 0, so equal is equal
+    def _store(self, level: int) -> None:
+        self.packs.append(self._writer.blob(self._open.pop(level).finish()))
 
 
 def snapshot(root: str, writer: Writer, *, marked: bool, avoid: Tuple[str, ...]) -> Code:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import subprocess
 from typing import Any, Dict, List, Optional
 
 from dsenv.agent.redact import Redactor
@@ -15,6 +14,8 @@ _QUIET = ["-c", "core.fsmonitor=false", "-c", "core.quotepath=off", "--no-option
 
 def _git(root: str, *arguments: str) -> Optional[bytes]:
     """What git says, None where it has nothing to say or is not there."""
+    import subprocess  # most production machines have no repository, and need not wait for this
+
     try:
         done = subprocess.run(
             ["git", *_QUIET, "-C", root, *arguments],

@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import os
 import platform
+import sys
 import threading
+from contextlib import suppress
 from time import monotonic, time_ns
 from typing import Any, Callable, Dict, List, Mapping, Optional, cast
 
@@ -61,6 +63,7 @@ class Keeper(threading.Thread):
         )
 
     def run(self) -> None:
+        _step_back()
         self.output.start()
         try:
             self.writer = open_writer(self.store, self._environ)
@@ -176,6 +179,13 @@ class Keeper(threading.Thread):
     def _put(self, name: str, value: Any) -> None:
         assert self.writer is not None
         self.writer.put(record.key(self.run_id, name), _json(value))
+
+
+def _step_back() -> None:
+    """Let the command have the processor first. On Linux this counts for this thread only."""
+    if sys.platform == "linux":
+        with suppress(OSError):
+            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), 10)
 
 
 def _json(value: Any) -> bytes:

@@ -71,6 +71,8 @@ def store_inputs(found: List[Dict[str, Any]], copies: str, writer: Writer) -> Tu
                 digest, item["size"] = digest_of(path)
                 writer.blob_file(path, digest)
                 item["sha256"] = item["blob"] = digest
+            elif not event.get("missing") and item.get("size") == 0:
+                item["sha256"] = item["blob"] = writer.blob(b"")
             elif not event.get("missing"):
                 _digest_unchanged(item)
         except (OSError, StoreWriteError) as error:

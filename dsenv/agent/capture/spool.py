@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import time
-from typing import Any, Dict, Iterator, List, Mapping, Optional
+from contextlib import suppress
+from typing import Any, Callable, Dict, Iterator, List, Mapping, Optional
 
 from dsenv.agent.capture import hook
 
@@ -119,9 +120,19 @@ def _is_stale(folder: str, name: str) -> bool:
 
 
 def _remove(folder: str) -> None:
-    import shutil
+    """Delete a folder with all it holds, as far as it can be; links in it are not followed."""
+    for place, folders, files in os.walk(folder, topdown=False):
+        for name in files:
+            _quietly(os.unlink, os.path.join(place, name))
+        for name in folders:
+            path = os.path.join(place, name)
+            _quietly(os.unlink if os.path.islink(path) else os.rmdir, path)
+    _quietly(os.rmdir, folder)
 
-    shutil.rmtree(folder, ignore_errors=True)
+
+def _quietly(action: Callable[[str], None], path: str) -> None:
+    with suppress(OSError):
+        action(path)
 
 
 def _write(path: str, data: bytes) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import os
-import shutil
 from contextlib import contextmanager, suppress
 from itertools import count
 from typing import Iterator
@@ -12,6 +11,7 @@ from typing import Iterator
 from dsenv.agent.store.base import Log, StoreWriteError, Writer
 
 _FLAGS = os.O_WRONLY | os.O_CREAT | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_NOFOLLOW", 0)
+_BLOCK = 1 << 20
 _numbers = count()
 
 
@@ -130,7 +130,8 @@ def _write_all(handle: int, data: bytes) -> None:
 def _copy(source: str, target: str) -> None:
     handle = os.open(target, _FLAGS | os.O_EXCL, 0o600)
     with os.fdopen(handle, "wb") as out, open(source, "rb") as content:
-        shutil.copyfileobj(content, out, 1 << 20)
+        for block in iter(lambda: content.read(_BLOCK), b""):
+            out.write(block)
 
 
 def _forget(path: str) -> None:

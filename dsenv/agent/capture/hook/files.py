@@ -43,7 +43,11 @@ class Inputs:
         try:
             if isinstance(file, int):
                 return
-            path = os.path.abspath(os.fsdecode(os.fspath(file)))
+            path = file if type(file) is str else os.fsdecode(os.fspath(file))
+            if path[:1] != "/":
+                path = os.getcwd() + "/" + path
+            if "/." in path or "//" in path:
+                path = os.path.normpath(path)
             if path.startswith(self._ignored) or path in self._written:
                 return
             if path.endswith((".py", ".pyc")) and path.startswith(self._root):
@@ -75,7 +79,7 @@ class Inputs:
             facts["note"] = "larger than the cap"
         elif info.st_size > self._left:
             facts["note"] = "the inputs together are larger than the cap"
-        else:
+        elif info.st_size:
             self._left -= info.st_size
             facts.update(self._copy(path))
         self._note(path, how, facts)
