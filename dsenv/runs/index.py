@@ -66,17 +66,25 @@ def newest(
     for each. Entries that cannot be read are left out: one damaged file must not hide all other runs.
     """
     wanted = tuple(statuses)
-    with ThreadPoolExecutor(max_workers=8) as pool:
-        for day in _days(store):
-            found = sorted(
-                ((name, status) for status in wanted for name in store.children(keys.index(day, status))), reverse=True
-            )
-            seen: set[str] = set()
-            for start in range(0, len(found), 64):
-                for run in pool.map(partial(_entry, store, day), found[start : start + 64]):
-                    if run is not None and run.id not in seen and keep(run):
-                        seen.add(run.id)
-                        yield run
+    for day in _days(store):
+        found = sorted(
+            ((name, status) for status in wanted for name in store.children(keys.index(day, status))), reverse=True
+        )
+        seen: set[str] = set()
+        for run in _read(store, day, found):
+            if run is not None and run.id not in seen and keep(run):
+                seen.add(run.id)
+                yield run
+
+
+def _read(store: Store, day: str, found: list[tuple[str, str]]) -> Iterator[RunSummary | None]:
+    """The entries in order; at once where that pays, a batch ahead of the reader at most."""
+    if store.concurrency == 1:
+        yield from (_entry(store, day, item) for item in found)
+        return
+    with ThreadPoolExecutor(max_workers=store.concurrency) as pool:
+        for start in range(0, len(found), 64):
+            yield from pool.map(partial(_entry, store, day), found[start : start + 64])
 
 
 def find(store: Store, text: str) -> str:

@@ -8,9 +8,9 @@ from textual.app import App
 from textual.binding import Binding, BindingType
 
 from dsenv.errors import DsenvError
-from dsenv.events import Cancel, Emit, ignore
+from dsenv.events import Cancel, ignore
 from dsenv.tui import model
-from dsenv.tui.bridge import Bridge, Job, Told
+from dsenv.tui.bridge import Bridge, Job, Tell, Told
 from dsenv.tui.screens.run import RunScreen
 from dsenv.tui.screens.runs import RunsScreen
 from dsenv.workflows import edit, reproduce
@@ -18,6 +18,7 @@ from dsenv.workflows import show as show_workflow
 from dsenv.workflows.reproduce.model import CodeChoice
 from dsenv.workflows.runs import runs as list_runs
 
+_FIRST = 200
 _LISTED = 10_000
 
 
@@ -35,6 +36,7 @@ class DsenvApp(App[int]):
         self._first = first
         self._store = store
         self._bridge = Bridge(self)
+        self._lister = Bridge(self)  # a long list must not keep a run from being opened
 
     def on_mount(self) -> None:
         """Show the list, and the run that was asked for on top of it."""
@@ -47,6 +49,7 @@ class DsenvApp(App[int]):
     def on_unmount(self) -> None:
         """Nothing that was started here goes on without a reader."""
         self._bridge.close()
+        self._lister.close()
 
     def on_told(self, message: Told) -> None:
         """Fold a message into the state and render it."""
@@ -72,7 +75,15 @@ class DsenvApp(App[int]):
     def list_runs(self, *, keep_problem: bool = False) -> None:
         """Read the list of failed runs."""
         problem = self.state.problem if keep_problem else None
-        self._bridge.start(lambda emit, cancel: model.RunsListed(list_runs(self._store, failed=True, limit=_LISTED)))
+
+        def job(emit: Tell, cancel: Cancel) -> model.Message:
+            # The newest are shown at once; the rest follows.
+            emit(model.RunsListed(list_runs(self._store, failed=True, limit=_FIRST)))
+            cancel.check()
+            return model.RunsListed(list_runs(self._store, failed=True, limit=_LISTED))
+
+        if not self._lister.busy:
+            self._lister.start(job)
         if problem:
             self.update(model.WorkEnded(problem))
 
@@ -84,7 +95,7 @@ class DsenvApp(App[int]):
         """Reproduce the run that is open, or run the working tree on its inputs."""
         run = self._open_run_id()
 
-        def job(emit: Emit, cancel: Cancel) -> model.Message:
+        def job(emit: Tell, cancel: Cancel) -> model.Message:
             record = reproduce.open_record(run, self._store)
             return model.Reproduced(reproduce.reproduce(record, reproduce.Options(code=code), emit=emit, cancel=cancel))
 

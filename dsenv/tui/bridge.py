@@ -9,13 +9,15 @@ from typing import TYPE_CHECKING
 from textual.message import Message
 
 from dsenv.errors import DsenvError
-from dsenv.events import Cancel, Cancelled, Emit
+from dsenv.events import Cancel, Cancelled
 from dsenv.tui import model
 
 if TYPE_CHECKING:
     from textual.app import App
 
-Job = Callable[[Emit, Cancel], model.Message]
+# What a workflow emits is a message too; a job may tell more than that.
+Tell = Callable[[model.Message], None]
+Job = Callable[[Tell, Cancel], model.Message]
 
 
 class Told(Message):

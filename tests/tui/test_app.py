@@ -11,10 +11,11 @@ from textual.pilot import Pilot
 from textual.widgets import DataTable, Input, TabbedContent
 
 from dsenv.errors import StateError
-from dsenv.events import Cancel, Emit, StepStarted
+from dsenv.events import Cancel, StepStarted
 from dsenv.testing.records import RecordBuilder
 from dsenv.tui import model
 from dsenv.tui.app import DsenvApp
+from dsenv.tui.bridge import Tell
 from dsenv.tui.screens.run import RunScreen
 from dsenv.tui.screens.runs import RunsScreen
 
@@ -46,7 +47,11 @@ async def settled(app: DsenvApp, pilot: Pilot[int]) -> None:
     """Until no workflow runs and its messages are handled."""
     for _ in range(200):
         await pilot.pause()
-        if not app._bridge.busy and (app.state.loaded or app.state.details or app.state.problem):
+        if (
+            not app._bridge.busy
+            and not app._lister.busy
+            and (app.state.loaded or app.state.details or app.state.problem)
+        ):
             break
         await asyncio.sleep(0.02)
     await pilot.pause()
@@ -118,7 +123,7 @@ def test_an_empty_store_says_so(tmp_path: Path) -> None:
 
 
 def test_long_work_shows_its_steps_and_can_be_cancelled(store: Path) -> None:
-    def endless(emit: Emit, cancel: Cancel) -> model.Message:
+    def endless(emit: Tell, cancel: Cancel) -> model.Message:
         emit(StepStarted("run", "run it again"))
         while True:
             cancel.wait(1)
@@ -139,10 +144,10 @@ def test_long_work_shows_its_steps_and_can_be_cancelled(store: Path) -> None:
 
 
 def test_errors_and_bugs_of_work_are_shown(store: Path) -> None:
-    def broken(emit: Emit, cancel: Cancel) -> model.Message:
+    def broken(emit: Tell, cancel: Cancel) -> model.Message:
         raise StateError("the disk is full", hint="free some space")
 
-    def bug(emit: Emit, cancel: Cancel) -> model.Message:
+    def bug(emit: Tell, cancel: Cancel) -> model.Message:
         raise KeyError("x")
 
     async def script(app: DsenvApp, pilot: Pilot[int]) -> None:
@@ -159,7 +164,7 @@ def test_errors_and_bugs_of_work_are_shown(store: Path) -> None:
 def test_quitting_stops_the_work(store: Path) -> None:
     ended = []
 
-    def endless(emit: Emit, cancel: Cancel) -> model.Message:
+    def endless(emit: Tell, cancel: Cancel) -> model.Message:
         try:
             while True:
                 cancel.wait(1)

@@ -39,7 +39,7 @@ async def settled(pilot: Pilot[int]) -> None:
     assert isinstance(app, DsenvApp)
     for _ in range(200):
         await pilot.pause()
-        if not app._bridge.busy and (app.state.loaded or app.state.details):
+        if not app._bridge.busy and not app._lister.busy and (app.state.loaded or app.state.details):
             break
         await asyncio.sleep(0.02)
     await pilot.pause()

@@ -12,8 +12,11 @@ class Store(ABC):
 
     Keys are made by `dsenv.runs` from validated ids and digests; a store may still refuse one that would leave
     it. All methods raise StoreError when the store refuses and TransportError when it cannot be reached. A key
-    that is not there is not an error. Instances are safe to use from several threads.
+    that is not there is not an error. Instances are safe to use from several threads; `concurrency` is how many
+    reads at once pay off.
     """
+
+    concurrency = 1
 
     def __init__(self, url: str) -> None:
         self.url = url

@@ -45,6 +45,8 @@ def _is_absent(error: ClientError) -> bool:
 class S3Store(Store):
     """Records as objects under `s3://bucket/prefix`. The client and its connections are made at the first use."""
 
+    concurrency = 16
+
     def __init__(self, bucket: str, prefix: str) -> None:
         super().__init__(f"s3://{bucket}/{prefix}".rstrip("/"))
         self._bucket = bucket

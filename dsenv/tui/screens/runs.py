@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from dsenv.runs.index import RunSummary
     from dsenv.tui.app import DsenvApp
 
+_BATCH = 300
+
 
 class RunsScreen(Screen[None]):
     """Failed runs, newest first; typing filters them."""
@@ -45,6 +47,7 @@ class RunsScreen(Screen[None]):
             table.add_column(label, width=width, key=label)
         table.focus()
         self._shown: tuple[RunSummary, ...] | None = None
+        self._waiting: tuple[RunSummary, ...] = ()
         self.ready = True
         self.render_state(self._owner.state)
 
@@ -71,11 +74,23 @@ class RunsScreen(Screen[None]):
             problem.update(Text(_problem_text(state.problem)))
         if shown == self._shown:
             return
+        grown = self._shown is not None and shown[: len(self._shown)] == self._shown
+        if not grown:
+            self._table.clear()
+        filling = bool(self._waiting)
+        self._waiting = shown[self._table.row_count :]
         self._shown = shown
-        table, widths = self._table, self._widths()
-        table.clear()
-        for run in shown:
-            table.add_row(*_cells(run, widths), key=run.id)
+        if not filling:
+            self._fill()
+
+    def _fill(self) -> None:
+        """Add rows a batch at a time, so that keys are answered while thousands come in."""
+        batch, self._waiting = self._waiting[:_BATCH], self._waiting[_BATCH:]
+        widths = self._widths()
+        for run in batch:
+            self._table.add_row(*_cells(run, widths), key=run.id)
+        if self._waiting:
+            self.set_timer(0.01, self._fill)
 
     def on_data_table_row_selected(self, event: DataTable.RowSelected) -> None:
         if event.row_key.value:
