@@ -6,6 +6,11 @@ import os
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
+
+# No database of examples: the checkout may be read-only, and a run must not depend on the one before.
+settings.register_profile("dsenv", database=None, deadline=None)
+settings.load_profile("dsenv")
 
 _REMOVED = ("AWS_", "DSENV_", "XDG_", "PYTHON", "VIRTUAL_ENV", "CONDA", "SSH_", "LC_", "UV_")
 _KEPT = ("UV_INDEX", "UV_DEFAULT_INDEX", "UV_CACHE_DIR", "PYTHONWARNINGS")
