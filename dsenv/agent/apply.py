@@ -6,6 +6,7 @@ changed at a path by someone else is moved aside, never lost. Nothing is written
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import shutil
@@ -50,7 +51,7 @@ class Staging:
         self._target.clear()
         if header.kind == tree.FILE:
             name = os.path.join(self.folder, str(len(self.staged)))
-            self._file = open(name, "wb", buffering=0)
+            self._file = open(name, "wb", buffering=0)  # noqa: SIM115 - closed by `finish` or `close`
 
     def write(self, data: bytes) -> None:
         if self._file is None:
@@ -289,10 +290,8 @@ def _parents(path: str) -> List[str]:
 
 
 def _unlink(path: str) -> None:
-    try:
+    with contextlib.suppress(FileNotFoundError):
         os.unlink(path)
-    except FileNotFoundError:
-        pass
 
 
 def _remove_empty(folder: str) -> None:

@@ -55,6 +55,10 @@ class Job:
         self.write({"id": self.name, "created": int(time.time() * 1e6), **facts})
         return True
 
+    def remove(self) -> None:
+        """Forget the job, its log included."""
+        shutil.rmtree(self.folder, ignore_errors=True)
+
     def write(self, facts: Dict[str, Any]) -> None:
         """Replace job.json."""
         temporary = os.path.join(self.folder, "job.json~")
@@ -156,7 +160,7 @@ def prune(state: str) -> None:
     for job in listing(state)[:-_KEPT]:
         if job.status() != RUNNING:
             release(state, job)
-            shutil.rmtree(job.folder, ignore_errors=True)
+            job.remove()
 
 
 def release(state: str, job: Job) -> None:

@@ -35,14 +35,15 @@ def contents(root: str, known: Dict[str, Optional[str]], missing: List[str]) -> 
             yield records.pack(records.Header(tree.LINK, path, 0, 0, len(target))) + target
             continue
         try:
-            source = open(full, "rb")
+            source = os.open(full, os.O_RDONLY | os.O_NOFOLLOW)
         except OSError:
             missing.append(path)
             continue
-        with source:
-            if digest and tree.hash_file(full) == digest:
-                continue
-            yield from _file(source.fileno(), path)
+        try:
+            if not digest or tree.hash_file(full) != digest:
+                yield from _file(source, path)
+        finally:
+            os.close(source)
 
 
 def _file(descriptor: int, path: str) -> Iterator[bytes]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import select
 import socket
@@ -49,11 +50,7 @@ class Link:
 
     def send_file(self, path: str, offset: int) -> None:
         """Send a finished job's log from `offset`."""
-        try:
-            source = open(path, "rb")
-        except FileNotFoundError:
-            return
-        with source:
+        with contextlib.suppress(FileNotFoundError), open(path, "rb") as source:
             source.seek(offset)
             while True:
                 data = source.read(_BLOCK)

@@ -25,7 +25,7 @@ import sys
 import time
 from typing import Any, Callable, Dict, List, Optional
 
-from dsenv.agent import jobs, outputs, protocol, records, relay, supervisor, tree
+from dsenv.agent import detached, jobs, outputs, protocol, records, relay, tree
 from dsenv.agent.apply import ApplyError, Staging, copy_tree
 from dsenv.agent.launch import command, environment
 from dsenv.agent.trees import TreeState
@@ -210,7 +210,11 @@ class Endpoint:
         if created:
             jobs.prune(self._state)
             spec = {**request, "root": root, "argv": command(request, root)}
-            supervisor.start(job, spec, environment(request, os.environ))
+            try:
+                detached.start(job, spec, environment(request, os.environ))
+            except OSError:
+                job.remove()  # so that the same request can be repeated
+                raise
         self._unlock()
         self._reply(job=job.name, created=created, root=root)
         if not request.get("detach"):
@@ -222,7 +226,7 @@ class Endpoint:
         self._follow(job, int(request.get("offset") or 0), wait=bool(request.get("follow", True)))
 
     def _follow(self, job: jobs.Job, offset: int, *, wait: bool = True) -> None:
-        connection = supervisor.connect(job) if wait else None
+        connection = detached.connect(job) if wait else None
         if connection is not None:
             self._link.relay(connection, offset)
         else:
@@ -230,10 +234,8 @@ class Endpoint:
         self._reply(ended=True, **_outcome(job))
 
     def _jobs(self, request: Dict[str, Any]) -> None:
-        if request.get("job"):
-            found = [jobs.Job(self._state, str(request["job"]))]
-        else:
-            found = jobs.listing(self._state)
+        name = request.get("job")
+        found = [jobs.Job(self._state, str(name))] if name else jobs.listing(self._state)
         self._reply(jobs=[job.describe() for job in found])
 
     def _cancel(self, request: Dict[str, Any]) -> None:
@@ -241,7 +243,7 @@ class Endpoint:
         job = jobs.Job(self._state, str(request["job"]))
         job.facts()
         for name, grace in ((str(request.get("signal") or "TERM"), float(request.get("grace") or 10)), ("KILL", 5.0)):
-            connection = supervisor.connect(job)
+            connection = detached.connect(job)
             if connection is None:
                 break
             with connection:

@@ -6,6 +6,7 @@ from any offset through a socket in the job's folder, and may send standard inpu
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import fcntl
 import json
@@ -15,113 +16,18 @@ import signal
 import socket
 import struct
 import subprocess
-import sys
 import termios
 import time
 from typing import Any, Callable, Dict, List, Optional
 
 from dsenv.agent import protocol
+from dsenv.agent.joblog import Log
 from dsenv.agent.jobs import Job, exit_record
 from dsenv.agent.process import Process
 
 _BLOCK = 1 << 16
-_RESERVE = 1 << 16
 _LINGER = 0.5  # seconds that output may still come from others after the command itself has ended
-_GRACE = 1.0  # seconds that a follower is given to take the end of the log
-_CONNECT_SECONDS = 10.0
-
-
-def start(job: Job, spec: Dict[str, Any], environ: Dict[str, str]) -> None:
-    """Start a job's supervisor and return when it can be followed. Raises OSError when it could not start.
-
-    `spec`: argv (list), root (working folder), tty (bool), rows, columns, stdin (bool: forwarded, else empty),
-    session (seconds that it lives with no follower; for ever without it).
-    """
-    reader, writer = os.pipe()
-    if os.fork() == 0:
-        _become(job, spec, environ, reader, writer)
-    os.close(writer)
-    with os.fdopen(reader, "rb") as ready:
-        answer = ready.read()
-    os.wait()
-    if answer != b"ok":
-        raise OSError(errno.EIO, answer.decode("utf-8", "replace") or "the job's supervisor died at its start")
-
-
-def _become(job: Job, spec: Dict[str, Any], environ: Dict[str, str], reader: int, writer: int) -> None:
-    """In the forked child: leave the session, close what was inherited, supervise, never return."""
-    status = 1
-    try:
-        os.setsid()
-        if os.fork():
-            os._exit(0)
-        null = os.open(os.devnull, os.O_RDWR)
-        for number in (0, 1, 2):
-            os.dup2(null, number)
-        os.dup2(writer, 3)
-        os.closerange(4, _highest_descriptor())
-        os.set_inheritable(3, False)
-        for number in (signal.SIGHUP, signal.SIGINT, signal.SIGTERM, signal.SIGPIPE):
-            signal.signal(number, signal.SIG_IGN)
-        Supervisor(job, spec, environ).run(3)
-        status = 0
-    except OSError as error:
-        _tell(3, str(error).encode())
-    finally:
-        os._exit(status)
-
-
-def _tell(descriptor: int, message: bytes) -> None:
-    try:
-        os.write(descriptor, message)
-    except OSError:
-        pass  # nobody waits any more
-
-
-def _highest_descriptor() -> int:
-    try:
-        return max(int(name) for name in os.listdir("/proc/self/fd")) + 1
-    except (OSError, ValueError):
-        return min(os.sysconf("SC_OPEN_MAX"), 1 << 16)
-
-
-class Log:
-    """The job's output on disk. A full disk must not end the job: what does not fit is counted, not kept."""
-
-    def __init__(self, job: Job) -> None:
-        self._path = job.log
-        self._reserve = os.path.join(job.folder, "reserve")
-        self._file = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o600)
-        self.size = 0
-        self.dropped = 0
-        with open(self._reserve, "wb") as out:
-            out.write(b"\0" * _RESERVE)
-
-    def append(self, record: bytes) -> bool:
-        """Add one record whole, or nothing of it."""
-        view = memoryview(record)
-        try:
-            while view:
-                view = view[os.write(self._file, view) :]
-        except OSError:
-            os.ftruncate(self._file, self.size)
-            return False
-        self.size += len(record)
-        return True
-
-    def output(self, stream: int, data: bytes) -> None:
-        if not self.append(protocol.RECORD.pack(stream, len(data)) + data):
-            self.dropped += len(data)
-
-    def close(self, record: bytes) -> None:
-        """Add what was dropped, as a line on stderr, and the exit record, for which space was kept."""
-        os.unlink(self._reserve)
-        if self.dropped:
-            self.output(protocol.STDERR, b"dsenv: the disk was full: %d bytes of output are lost\n" % self.dropped)
-        self.append(record)
-
-    def read(self, offset: int) -> bytes:
-        return os.pread(self._file, min(_BLOCK, max(0, self.size - offset)), offset)
+_GRACE = 30.0  # seconds that followers are given to take the end of the log
 
 
 class Follower:
@@ -167,7 +73,8 @@ class Supervisor:
         self._watch(wake, select.POLLIN, lambda _: self._child_changed(wake))
         self._watch(listener.fileno(), select.POLLIN, lambda _: self._accept(listener))
         self._spawn()
-        _tell(ready, b"ok")
+        with contextlib.suppress(OSError):  # nobody may wait any more
+            os.write(ready, b"ok")
         os.close(ready)
         while not self._over():
             for descriptor, event in self._poll.poll(self._timeout()):
@@ -195,8 +102,6 @@ class Supervisor:
             json.dump(value, out)
         os.replace(temporary, os.path.join(self._job.folder, name))
 
-    # --- the command
-
     def _spawn(self) -> None:
         terminal = self._spec.get("tty")
         close: List[int] = []
@@ -220,7 +125,7 @@ class Supervisor:
                 env=self._environ,
                 start_new_session=True,
                 restore_signals=True,
-                preexec_fn=_prepare_terminal if terminal else _prepare,
+                preexec_fn=_prepare_terminal if terminal else _prepare,  # noqa: PLW1509 - there is one thread
             )
         except OSError as error:
             self._cannot_start(error)
@@ -296,16 +201,14 @@ class Supervisor:
         self._ended_at = self._ended_at or time.monotonic()
         record = exit_record(code, number)
         self._log.close(record)
-        try:
+        with contextlib.suppress(OSError):  # the disk is full; the log's last record says the same
             self._write_json("exit.json", json.loads(record[protocol.RECORD.size :]))
-        except OSError:
-            pass  # the disk is full; the log's last record says the same
         self._send_all()
 
     def _over(self) -> bool:
         if not self._finished:
             return False
-        late = self._ended_at is not None and time.monotonic() - self._ended_at > 30 * _GRACE
+        late = self._ended_at is not None and time.monotonic() - self._ended_at > _GRACE
         return late or not self._followers
 
     def _end_if_alone(self) -> None:
@@ -316,8 +219,6 @@ class Supervisor:
 
     def _timeout(self) -> Optional[int]:
         return None if self._ended_at is None and not self._spec.get("session") else 100
-
-    # --- standard input
 
     def _feed(self) -> None:
         """Give the command what input it takes, and tell the sender how much that was."""
@@ -358,8 +259,6 @@ class Supervisor:
             os.close(self._stdin)
         self._stdin = None
         self._stdin_data.clear()
-
-    # --- followers
 
     def _accept(self, listener: socket.socket) -> None:
         try:
@@ -428,10 +327,8 @@ class Supervisor:
     def _signal(self, name: str) -> None:
         number = getattr(signal, "SIG" + name, None)
         if isinstance(number, signal.Signals) and self._process is not None and not self._finished:
-            try:
+            with contextlib.suppress(ProcessLookupError):  # it ended just now
                 os.killpg(self._process.pid, number)
-            except ProcessLookupError:
-                pass  # it ended just now
 
     def _resize(self, size: Dict[str, Any]) -> None:
         if self._terminal is not None:
@@ -484,8 +381,6 @@ class Supervisor:
         if not self._followers:
             self._alone_since = time.monotonic()
 
-    # --- polling
-
     def _watch(self, descriptor: int, events: int, handler: Callable[[int], None]) -> None:
         self._handlers[descriptor] = handler
         self._poll.register(descriptor, events)
@@ -503,24 +398,3 @@ def _prepare() -> None:
 def _prepare_terminal() -> None:
     _prepare()
     fcntl.ioctl(0, termios.TIOCSCTTY, 0)
-
-
-def connect(job: Job) -> Optional[socket.socket]:
-    """A connection to a running job's supervisor; None when the job is over. Changes the working folder."""
-    deadline = time.monotonic() + _CONNECT_SECONDS
-    while True:
-        try:
-            os.chdir(job.folder)
-            connection = socket.socket(socket.AF_UNIX)
-            connection.connect("socket")
-        except OSError:
-            connection.close()
-            if job.status() != "running" or time.monotonic() > deadline:
-                return None
-            time.sleep(0.02)
-        else:
-            return connection
-
-
-if sys.platform == "win32":  # the workstation is never one
-    raise ImportError("jobs are supervised on POSIX systems")

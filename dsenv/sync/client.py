@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import zlib
 from collections.abc import Iterable, Iterator
@@ -15,7 +16,7 @@ from dsenv.transports.agent import archive_path
 from dsenv.transports.base import Channel, Transport
 
 _ABSENT = 96  # what the start script says when this agent was never sent
-_START = '[ -s "$1" ] || exit 96; exec "$2" -I -S "$1" serve'
+_START = '[ -s "$1" ] || exit 96; exec "$2" -I -S "$PWD/$1" serve'
 
 
 class RefusedError(Exception):
@@ -42,13 +43,11 @@ class AgentClient:
         for attempt in (1, 2):
             channel = self._transport.open_channel(argv)
             self._channel = channel
-            try:
+            # An agent that is not there takes no request: what it says by its exit code matters, not that.
+            with contextlib.suppress(TransportError):
                 channel.send(protocol.encode_json(protocol.REQUEST, {"op": "hello"}))
-                if self._hello():
+                if self.receive_or_end() is not None:
                     return channel
-            except TransportError:
-                if channel.wait() != _ABSENT:
-                    raise
             code = channel.wait()
             if code != _ABSENT or attempt == 2:
                 self._gone(code)
@@ -56,10 +55,6 @@ class AgentClient:
             self._decoder = protocol.Decoder()
             self._transport.put(resources.agent_archive(), path)
         raise AssertionError
-
-    def _hello(self) -> bool:
-        frame = self.receive_or_end()
-        return frame is not None
 
     def send(self, frames: Iterable[bytes]) -> None:
         """Send frames. Raises TransportError."""
