@@ -27,6 +27,7 @@ from dsenv.agent.process import Process
 
 _BLOCK = 1 << 16
 _LINGER = 0.5  # seconds that output may still come from others after the command itself has ended
+_LOOK_SECONDS = 0.1  # between two looks at what cannot be waited for
 _GRACE = 30.0  # seconds that followers are given to take the end of the log
 
 
@@ -59,6 +60,7 @@ class Supervisor:
         self._ended_at: Optional[float] = None
         self._alone_since: Optional[float] = time.monotonic()
         self._finished = False
+        self._unseen_since: Optional[float] = None  # since when nobody had the terminal open; it is not watched then
         self._log = Log(job)
 
     def run(self, ready: int) -> None:
@@ -81,6 +83,7 @@ class Supervisor:
                 handler = self._handlers.get(descriptor)
                 if handler:
                     handler(event)
+            self._look_again()
             self._end_if_quiet()
             self._end_if_alone()
         os.unlink(os.path.join(self._job.folder, "socket"))
@@ -175,10 +178,21 @@ class Supervisor:
             self._send_all()
             return
         self._unwatch(descriptor)
+        if descriptor == self._terminal and self._ended_at is None and self._process is not None:
+            # The command closed its terminal and has not ended yet: to close it here as well would hang it up.
+            self._unseen_since = time.monotonic()
+            return
         del self._sources[descriptor]
         if descriptor == self._terminal:
             self._stdin = self._terminal = None
         os.close(descriptor)
+
+    def _look_again(self) -> None:
+        """Watch the terminal again, if it was let alone."""
+        since = self._unseen_since
+        if since is not None and self._terminal is not None and time.monotonic() - since > _LOOK_SECONDS:
+            self._unseen_since = None
+            self._add_source(self._terminal, protocol.STDOUT)
 
     def _child_changed(self, wake: int) -> None:
         try:
@@ -218,7 +232,8 @@ class Supervisor:
             self._signal("HUP")
 
     def _timeout(self) -> Optional[int]:
-        return None if self._ended_at is None and not self._spec.get("session") else 100
+        waiting = self._unseen_since is not None or self._ended_at is not None or self._spec.get("session")
+        return int(1000 * _LOOK_SECONDS) if waiting else None
 
     def _feed(self) -> None:
         """Give the command what input it takes, and tell the sender how much that was."""
