@@ -17,6 +17,9 @@ TYPE_CHECKING = False  # typing would be loaded into every program
 if TYPE_CHECKING:
     from typing import Any, Callable, Dict, Optional
 
+_LOGGED = 50  # exceptions of one program that are described as they are logged
+_SECOND = 1_000_000_000
+
 
 class Program:
     """The program that this Python runs, as far as we follow it."""
@@ -28,8 +31,9 @@ class Program:
             self._source = file.read()
         self.inputs: "Optional[files.Inputs]" = None
         self._describe: "Optional[Callable[..., Any]]" = None
-        self._noted: "set[int]" = set()
-        self._logged = 0
+        self._uncaught: "Optional[BaseException]" = None
+        self._logged, self._looked = 0, 0
+        self._last: "Optional[Dict[str, Any]]" = None
 
     def started(self) -> None:
         """Say which Python this is. The folder of our own is not on its path any more."""
@@ -41,19 +45,54 @@ class Program:
         })  # fmt: skip
 
     def failed(self, error: "Optional[BaseException]", how: str, **facts: "Any") -> None:
-        """Note a failure, once for each exception. Never raises."""
-        if error is None or (id(error) in self._noted and how != "exit"):
+        """Note a failure. Never raises."""
+        if error is None or error is self._uncaught:
             return
+        if how == "uncaught":
+            self._uncaught = error
         try:
-            self._noted.add(id(error))
-            if self._describe is None:
-                names: "Dict[str, Any]" = {"__name__": "_dsenv_failure"}
-                exec(compile(self._source, "<dsenv>", "exec"), names)  # noqa: S102 - our own file
-                self._describe = names["describe"]
-            failure = self._describe(error, self.settings["root"], brief=self._logged > 20)
-            self.events.write({"e": "failure", "failure": dict(failure, how=how, **facts)})
+            self.events.write({"e": "failure", "failure": dict(self._description(error, False), how=how, **facts)})
         except Exception as problem:  # noqa: BLE001 - the program's own handling goes on
             self._give_up(problem)
+
+    def _description(self, error: BaseException, brief: bool) -> "Dict[str, Any]":
+        if self._describe is None:
+            names: "Dict[str, Any]" = {"__name__": "_dsenv_failure"}
+            exec(compile(self._source, "<dsenv>", "exec"), names)  # noqa: S102 - our own file
+            self._describe = names["describe"]
+        described: "Dict[str, Any]" = self._describe(error, self.settings["root"], brief=brief)
+        return described
+
+    def logged(self, error: BaseException) -> None:
+        """Note an exception that was logged and is being handled.
+
+        Programs may log millions. Of those after the first ones, one a second is looked at, without locals, and the
+        last is written when the program ends: it is the last that may have ended it.
+        """
+        self._logged += 1
+        if self._logged <= _LOGGED:
+            self.failed(error, "logged")
+            return
+        now = time_ns()
+        if now - self._looked > _SECOND:
+            self._looked = now
+            try:
+                self._last = dict(self._description(error, True), how="logged")
+            except Exception as problem:  # noqa: BLE001 - the program's own handling goes on
+                self._give_up(problem)
+
+    def ended(self) -> None:
+        """The program ends: write what was kept back. Never raises."""
+        # A program that has replaced sys.excepthook leaves its exception here all the same.
+        error = getattr(sys, "last_exc", None) or getattr(sys, "last_value", None)
+        if isinstance(error, BaseException):
+            self.failed(error, "uncaught")
+        last, self._last = self._last, None
+        if last is not None:
+            try:
+                self.events.write({"e": "failure", "failure": last})
+            except Exception as problem:  # noqa: BLE001 - the program ends as it would
+                self._give_up(problem)
 
     def _give_up(self, problem: Exception) -> None:
         try:
@@ -66,10 +105,6 @@ class Program:
             )
         except Exception:  # noqa: BLE001 - nobody is left to tell
             pass
-
-    def logged(self, error: "Optional[BaseException]") -> None:
-        self._logged += 1
-        self.failed(error, "logged")
 
 
 def start(folder: str) -> None:
@@ -134,13 +169,7 @@ def _watch_exceptions(program: Program) -> None:
 
     sys.excepthook = excepthook
 
-    def at_exit() -> None:
-        # A program that has replaced sys.excepthook leaves its exception here all the same.
-        error = getattr(sys, "last_exc", None) or getattr(sys, "last_value", None)
-        if isinstance(error, BaseException):
-            program.failed(error, "uncaught")
-
-    atexit.register(at_exit)
+    atexit.register(program.ended)
     real_exit = sys.exit
 
     class Exit:
