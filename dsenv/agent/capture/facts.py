@@ -55,7 +55,7 @@ def packages(lock: bytes) -> Dict[str, Optional[str]]:
     """Name to version of the packages of a PEP 751 lock that apply everywhere; None for those with a condition."""
     found: Dict[str, Optional[str]] = {}
     for part in re.split(rb"^\[\[packages\]\]\s*$", lock, flags=re.MULTILINE)[1:]:
-        block = re.split(rb"^\[(?!\[?packages)", part, maxsplit=1, flags=re.MULTILINE)[0]
+        block = re.split(rb"^\[", part, maxsplit=1, flags=re.MULTILINE)[0]
         values = dict(re.findall(rb"^(name|version|marker)\s*=\s*[\"'](.*)[\"']\s*$", block, flags=re.MULTILINE))
         if b"name" in values:
             name = distributions.canonical(values[b"name"].decode("utf-8", "replace"))
