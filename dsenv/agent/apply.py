@@ -103,6 +103,15 @@ class Tree:
         """Pushed paths whose content is no longer what was pushed."""
         return [path for path in self.entries if not self._intact(path)]
 
+    def is_as_pushed(self, found: tree.Found) -> bool:
+        """Whether what a scan found is what was pushed to its path."""
+        entry = self.entries.get(found.path)
+        if entry is None:
+            return False
+        if entry.kind == tree.FILE and entry.mode == found.mode and self.stats.get(found.path) == found.stat:
+            return True
+        return self._intact(found.path)
+
     def _intact(self, path: str) -> bool:
         entry = self.entries[path]
         full = self._full(path)

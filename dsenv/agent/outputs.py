@@ -14,12 +14,11 @@ _SKIPPED = {".git", "__pycache__", ".venv", "node_modules", ".ipynb_checkpoints"
 
 def listing(pushed: Tree) -> List[List[Any]]:
     """Rows of path, kind, size, mtime in ns, mode, whether it was pushed: all files and links that differ from it."""
-    same = set(pushed.entries) - set(pushed.changed())
     kept = tree.scan(pushed.root, lambda path, is_folder: not (is_folder and path.rpartition("/")[2] in _SKIPPED))
     return [
         [item.path, item.kind, item.stat.size, item.stat.mtime_ns, item.mode, item.path in pushed.entries]
         for item in kept.found
-        if item.kind != tree.FOLDER and item.path not in same
+        if item.kind != tree.FOLDER and not pushed.is_as_pushed(item)
     ]
 
 

@@ -108,13 +108,14 @@ class Endpoint:
         staging = Staging(os.path.join(state.folder, "stage"))
         try:
             reader = records.Reader(staging)
-            if tree.generation(state.tree.entries) != request["base"]:
+            main = tree.generation(state.tree.entries)
+            if main != request["base"]:
                 self._skip_data()
                 self._send_json(tree.entries_to_json(state.tree.entries))
                 self._reply(mismatch=True, drifted=drifted)
                 return
             wanted = self._receive_batch(reader)
-            self._commit(request, state, staging, wanted)
+            self._commit(request, state, staging, main, wanted, bool(drifted))
         finally:
             staging.close()
 
@@ -141,7 +142,9 @@ class Endpoint:
         while self._link.need()[0] != protocol.END:
             pass
 
-    def _commit(self, request: Dict[str, Any], state: TreeState, staging: Staging, wanted: str) -> None:
+    def _commit(
+        self, request: Dict[str, Any], state: TreeState, staging: Staging, main: str, wanted: str, drifted: bool
+    ) -> None:
         nothing = not staging.staged and not staging.deleted
         busy = jobs.using(self._state, state.tree.root, "")
         snapshot = bool(busy) and not request.get("force")
@@ -150,7 +153,6 @@ class Endpoint:
                 snapshot = False
             else:
                 raise RefusalError("busy", "run {} is using the files on the workstation".format(busy[0].name))
-        main = tree.generation(state.tree.entries)
         if snapshot:
             folder = os.path.join(self._state, "snapshots", jobs.check_id(str(request["job"])))
             root = os.path.join(folder, state.name)
@@ -158,8 +160,9 @@ class Endpoint:
             state = state.moved(folder, root)
         with _uninterrupted():
             state.tree.apply(staging)
-            found = tree.generation(state.tree.entries)
-            state.save()
+            found = main if nothing else tree.generation(state.tree.entries)
+            if snapshot or drifted or not nothing:
+                state.save()
         staging.close()
         if found != wanted:
             raise protocol.ProtocolError("the tree is {} and not {} after the sync".format(found, wanted))

@@ -166,12 +166,18 @@ class Follow:
         self._emit, self._cancel = emit, cancel
         self._control = Control()
         self._log = protocol.LogReader()
+        self.client: AgentClient | None = None
+
+    def close(self) -> None:
+        """Close the conversation that is still open. Safe to repeat."""
+        if self.client:
+            self.client.close()
 
     def run(self, client: AgentClient | None = None, offset: int = 0) -> Outcome:
         """Until the job ends or is detached from. `client`: a conversation in which the job was just started.
 
         Raises TransportError when the workstation cannot be reached for ten minutes, RefusedError for an unknown
-        job. The client that was given is closed.
+        job. Afterwards `client` is the conversation that saw the end: use it, and close it.
         """
         self._log = protocol.LogReader(offset)
         self._console.attach(self._control)
@@ -190,17 +196,21 @@ class Follow:
             client = self._connect_again()
         if client is None:
             return self._gone()
-        with client:
-            self._control.connected(client)
-            try:
-                return self._read(client)
-            except TransportError:
-                if self._control.detached:
-                    return self._gone()
-                self._emit(Notice("the connection was cut; the run goes on; connecting again", "warning"))
-                return None
-            finally:
-                self._control.connected(None)
+        self.client = client
+        self._control.connected(client)
+        try:
+            return self._read(client)
+        except TransportError:
+            client.close()
+            if self._control.detached:
+                return self._gone()
+            self._emit(Notice("the connection was cut; the run goes on; connecting again", "warning"))
+            return None
+        except BaseException:
+            client.close()
+            raise
+        finally:
+            self._control.connected(None)
 
     def _read(self, client: AgentClient) -> Outcome | None:
         fresh = True

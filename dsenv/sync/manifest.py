@@ -22,6 +22,7 @@ class Memory:
     cache: tree.StatCache = dataclasses.field(default_factory=tree.StatCache)
     pushed: dict[str, tree.Entry] = dataclasses.field(default_factory=dict)  # what the workstation has from us
     pulled: dict[str, str] = dataclasses.field(default_factory=dict)  # hashes of outputs that came from there
+    changed: bool = False  # since it was read
 
     @classmethod
     def read(cls, file: Path) -> Memory:
@@ -39,7 +40,9 @@ class Memory:
             return cls()
 
     def write(self, file: Path) -> None:
-        """Raises StateError when it cannot be written."""
+        """Keep what is new. Raises StateError when it cannot be written."""
+        if not self.changed:
+            return
         try:
             file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         except OSError as error:
@@ -69,6 +72,7 @@ def survey(root: Path, rules: Rules, memory: Memory) -> Local:
     refused = list(found.refused)
     entries: dict[str, tree.Entry] = {}
     fresh: dict[str, tuple[tree.Stat, str]] = {}
+    read = 0
     for item in found.found:
         full = f"{root}/{item.path}"  # a Path each would cost as much as the scan itself
         try:
@@ -77,12 +81,17 @@ def survey(root: Path, rules: Rules, memory: Memory) -> Local:
             elif item.kind == tree.LINK:
                 entries[item.path] = tree.link_entry(str(Path(full).readlink()))
             else:
-                digest = memory.cache.lookup(item.path, item.stat) or tree.hash_file(full)
+                digest = memory.cache.lookup(item.path, item.stat)
+                if digest is None:
+                    digest = tree.hash_file(full)
+                    read += 1
                 entries[item.path] = tree.Entry(tree.FILE, item.mode, digest)
                 fresh[item.path] = (item.stat, digest)
         except FileNotFoundError:
             continue
         except OSError as error:
             refused.append((item.path, error.strerror or "cannot be read"))
-    memory.cache = tree.StatCache(fresh, started)
+    if read or len(fresh) != len(memory.cache.entries):
+        memory.cache = tree.StatCache(fresh, started)
+        memory.changed = True
     return Local(root, entries, refused)

@@ -121,7 +121,7 @@ class Pull:
         mine = _entry_here(here)
         agreed = self._memory.pulled.get(path) or self._pushed_hash(path)
         if mine == entry.hash:
-            self._memory.pulled[path] = entry.hash
+            self._remember(path, entry)
             return
         if agreed == entry.hash:
             return  # only changed here, or deleted here on purpose
@@ -130,13 +130,18 @@ class Pull:
             result.both[path] = here.name
         else:
             result.files.append(path)
-        self._memory.pulled[path] = entry.hash
+        self._remember(path, entry)
         here.parent.mkdir(parents=True, exist_ok=True)
         if entry.kind == tree.LINK:
             here.unlink(missing_ok=True)
             here.symlink_to(target)
         else:
             Path(temporary).replace(here)
+
+    def _remember(self, path: str, entry: tree.Entry) -> None:
+        if self._memory.pulled.get(path) != entry.hash:
+            self._memory.pulled[path] = entry.hash
+            self._memory.changed = True
 
     def _pushed_hash(self, path: str) -> str | None:
         entry = self._memory.pushed.get(path)

@@ -62,8 +62,9 @@ class Push:
 
     def _done(self, fields: dict[str, object], wanted: dict[str, tree.Entry]) -> Pushed:
         snapshot = bool(fields["snapshot"])
-        if not snapshot:
+        if not snapshot and self._memory.pushed != wanted:
             self._memory.pushed = wanted
+            self._memory.changed = True
         displaced = fields["displaced"]
         assert isinstance(displaced, list)
         return Pushed(
@@ -88,13 +89,15 @@ class Push:
     ) -> None:
         self._sent = self._bytes = 0
         name = self._machine.identity.project
-        self._client.request("sync", tree=name, base=tree.generation(base), job=job, force=force)
+        before = tree.generation(base)
+        self._client.request("sync", tree=name, base=before, job=job, force=force)
         changed = [path for path, entry in wanted.items() if base.get(path) != entry]
         gone = [path for path in base if path not in wanted]
         self._deleted = len(gone)
         pieces = self._pieces(sorted(changed), gone, wanted, _Meter(emit, len(changed)), cancel)
         self._client.send(records.compress(pieces))
-        self._client.send([protocol.encode_json(protocol.END, {"generation": tree.generation(wanted)})])
+        after = before if wanted == base else tree.generation(wanted)
+        self._client.send([protocol.encode_json(protocol.END, {"generation": after})])
 
     def _pieces(
         self, changed: list[str], gone: list[str], wanted: dict[str, tree.Entry], meter: _Meter, cancel: Cancel
@@ -145,6 +148,7 @@ class Push:
         wanted[path] = tree.Entry(tree.FILE, entry.mode, digest.hexdigest())
         if wanted[path] != entry:
             self._memory.cache.entries.pop(path, None)  # it was written to since the scan
+            self._memory.changed = True
 
 
 def _without_pulled(

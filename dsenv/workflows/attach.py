@@ -5,7 +5,6 @@ from __future__ import annotations
 from dsenv.events import Cancel, Emit
 from dsenv.sync.client import RefusedError, as_error
 from dsenv.sync.follow import Console, Follow
-from dsenv.sync.pull import Pulled
 from dsenv.workflows import pull
 from dsenv.workflows.ps import find
 from dsenv.workflows.run import Ran
@@ -19,14 +18,12 @@ def attach(target: Target, word: str, console: Console, *, emit: Emit, cancel: C
     try:
         job = find(client, machine, word)
         client.request("attach", job=job.id, offset=0)
-        outcome = Follow(job.id, lambda: agent_client(target), console, emit, cancel).run(client)
+        following = Follow(job.id, lambda: agent_client(target), console, emit, cancel)
+        outcome, outputs = pull.follow(target, following, client, job.id, emit, cancel)
     except RefusedError as refused:
         raise as_error(refused, machine) from refused
     finally:
         client.close()
-    outputs = Pulled()
-    if outcome.status != "running":
-        outputs = pull.after_run(target, job.id, job.root, emit=emit, cancel=cancel)
     return Ran(
         id=job.id,
         workstation=target.identity.name,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+
 from dsenv.events import Cancel, Emit
 from dsenv.sync.client import RefusedError, as_error
 from dsenv.sync.follow import Console, Follow, Outcome
@@ -18,7 +20,9 @@ def logs(
     try:
         job = find(client, machine, word)
         client.request("attach", job=job.id, offset=0, follow=follow)
-        outcome = Follow(job.id, lambda: agent_client(target), console, emit, cancel).run(client)
+        following = Follow(job.id, lambda: agent_client(target), console, emit, cancel)
+        with contextlib.closing(following):
+            outcome = following.run(client)
     except RefusedError as refused:
         raise as_error(refused, machine) from refused
     finally:

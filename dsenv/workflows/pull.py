@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dsenv.errors import DsenvError
 from dsenv.events import Cancel, Emit, Notice, step
+from dsenv.sync.client import AgentClient
+from dsenv.sync.follow import Follow, Outcome
 from dsenv.sync.ignore import Wanted
 from dsenv.sync.manifest import Memory
 from dsenv.sync.pull import CAP, STEP, Pull, Pulled
@@ -17,9 +19,24 @@ def pull(
     target: Target, patterns: list[str], *, job: str | None = None, emit: Emit, cancel: Cancel, cap: int = CAP
 ) -> Pulled:
     """Bring back what matches `patterns` (default: the project's), from the tree or from the one that `job` had."""
+    with agent_client(target) as client:
+        return over(client, target, patterns, job=job, emit=emit, cancel=cancel, cap=cap)
+
+
+def over(
+    client: AgentClient,
+    target: Target,
+    patterns: list[str],
+    *,
+    job: str | None,
+    emit: Emit,
+    cancel: Cancel,
+    cap: int = CAP,
+) -> Pulled:
+    """The same over an open conversation."""
     machine = target.machine()
     wanted = Wanted(patterns or target.project.config.sync.pull)
-    with agent_client(target) as client, target.locked(cancel), step(emit, STEP, "outputs") as note:
+    with target.locked(cancel), step(emit, STEP, "outputs") as note:
         root = machine.tree
         if job:
             found = find(client, machine, job)
@@ -37,13 +54,21 @@ def pull(
     return pulled
 
 
-def after_run(target: Target, job: str, root: str, *, emit: Emit, cancel: Cancel) -> Pulled:
-    """What `run` does at its end: a failure here is told, and does not change how the run ended."""
+def follow(
+    target: Target, following: Follow, client: AgentClient, job: str, emit: Emit, cancel: Cancel
+) -> tuple[Outcome, Pulled]:
+    """Follow a run to its end, then bring its outputs back: a failure of that is told, and changes nothing else."""
     try:
-        return pull(target, [], job=job, emit=emit, cancel=cancel)
-    except DsenvError as error:
-        emit(Notice(f"the outputs were not brought back: {error.message}; next: dsenv pull", "warning"))
-        return Pulled()
+        outcome = following.run(client)
+        if outcome.status == "running" or following.client is None:
+            return outcome, Pulled()
+        try:
+            return outcome, over(following.client, target, [], job=job, emit=emit, cancel=cancel)
+        except DsenvError as error:
+            emit(Notice(f"the outputs were not brought back: {error.message}; next: dsenv pull", "warning"))
+            return outcome, Pulled()
+    finally:
+        following.close()
 
 
 def _tell(pulled: Pulled, machine: str, emit: Emit) -> None:

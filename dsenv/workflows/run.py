@@ -194,9 +194,9 @@ def _follow(
     job, root = str(answer["job"]), str(answer["root"])
     outcome, outputs = Outcome("running", None, None, root), Pulled()
     if not command.detach:
-        outcome = Follow(job, lambda: agent_client(target), console, emit, cancel).run(client)
-        if outcome.status != "running":
-            outputs = pull.after_run(target, job, root, emit=emit, cancel=cancel)
+        outcome, outputs = pull.follow(
+            target, Follow(job, lambda: agent_client(target), console, emit, cancel), client, job, emit, cancel
+        )
     return Ran(
         id=job,
         workstation=target.identity.name,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Sequence
 from typing import Any
 
@@ -42,7 +43,9 @@ def ssh(
     try:
         client.request("run", **request)
         answer = client.answer()
-        return Follow(str(answer["job"]), lambda: agent_client(target), console, emit, cancel).run(client)
+        following = Follow(str(answer["job"]), lambda: agent_client(target), console, emit, cancel)
+        with contextlib.closing(following):
+            return following.run(client)
     except RefusedError as refused:
         raise as_error(refused, machine) from refused
     finally:

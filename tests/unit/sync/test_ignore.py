@@ -83,16 +83,6 @@ def test_who_has_the_last_word(tmp_path: Path) -> None:
     assert "big.bin" in _kept(tmp_path, ["!big.bin"])
 
 
-def test_the_digest_follows_the_patterns(tmp_path: Path) -> None:
-    (tmp_path / "a").write_text("x")
-    rules = Rules(tmp_path)
-    assert rules.keeps("a", False)
-    (tmp_path / ".gitignore").write_text("a\n")
-    other = Rules(tmp_path)
-    assert not other.keeps("a", False)
-    assert rules.digest() != other.digest()
-
-
 def test_a_linked_gitignore_is_not_read(tmp_path: Path) -> None:
     (tmp_path / "list").write_text("a\n")
     (tmp_path / ".gitignore").symlink_to("list")
