@@ -185,6 +185,29 @@ def test_a_process_that_the_command_leaves_behind_does_not_hold_us(tmp_path: Pat
     assert time.monotonic() - begun < 10
 
 
+@pytest.mark.parametrize("closed", ["0<&-", "1>&-", "2>&-", "1>&- 2>&-"])
+def test_streams_that_are_closed_stay_closed(closed: str, tmp_path: Path) -> None:
+    code = (
+        "import os, sys\nfor n in (0, 1, 2):\n try: os.fstat(n)\n"
+        " except OSError: open('closed', 'a').write(str(n))\nsys.exit(4)"
+    )
+    words = {"bare": python(code), "captured": [*AGENT, "--store", str(tmp_path / "store"), "--", *python(code)]}
+    found = {}
+    for name, argv in words.items():
+        folder = tmp_path / name
+        folder.mkdir()
+        done = subprocess.run(["sh", "-c", f'exec "$@" {closed}', "sh", *argv], check=False, cwd=folder)
+        found[name] = (done.returncode, (folder / "closed").read_text())
+    assert found["bare"] == found["captured"]
+    assert only(tmp_path / "store").data["exit"] == 4
+
+
+def test_an_empty_environment_stays_empty(tmp_path: Path) -> None:
+    words = ["env", "-i", *AGENT, "--store", str(tmp_path), "--", "/usr/bin/env"]
+    names = {line.partition(b"=")[0] for line in subprocess.run(words, check=True, capture_output=True).stdout.split()}
+    assert names == {b"PYTHONPATH", b"PYTHONHASHSEED"}, "what our Python sets for itself is not the command's"
+
+
 def test_the_program_sees_its_environment_and_path_unchanged(tmp_path: Path) -> None:
     code = (
         "import os, sys, json; print(json.dumps([dict(os.environ), sys.path, sys.argv, sorted(sys.modules),"

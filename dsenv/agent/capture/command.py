@@ -8,7 +8,7 @@ import signal
 import sys
 import threading
 from time import monotonic, time_ns
-from typing import Any, Dict, List, NamedTuple, Optional, Set, Tuple
+from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Set, Tuple
 
 from dsenv.agent import runid
 from dsenv.agent.capture import spawn
@@ -36,7 +36,7 @@ def main(arguments: List[str]) -> int:
     try:
         options = parse(arguments)
     except ArgumentsError as problem:
-        sys.stderr.write("capture: {}\n{}".format(problem, USAGE))
+        _say("capture: {}\n{}".format(problem, USAGE))
         return OWN_FAILURE
     ended = Run(options).execute()
     if ended.signal is not None and os.getpid() != 1:
@@ -87,7 +87,7 @@ class Run:
 
     def _environment(self) -> Dict[str, str]:
         """The command's environment: the caller's, with our folder in front of PYTHONPATH and a known hash seed."""
-        environ = dict(os.environ)
+        environ = _as_given(os.environ)
         drawn = not environ.get("PYTHONHASHSEED") or environ["PYTHONHASHSEED"] == "random"
         self.seed = str(int.from_bytes(os.urandom(4), "big")) if drawn else environ["PYTHONHASHSEED"]
         if drawn:
@@ -120,7 +120,7 @@ class Run:
 
         code = problem.code if isinstance(problem, spawn.CannotStart) else spawn.NOT_EXECUTABLE
         text = "capture: {}\n".format(problem)
-        sys.stderr.write(text)
+        _say(text)
         keeper = self._keeper(Keeper, 0)
         keeper.output.add(2, text.encode("utf-8", "replace"))
         keeper.start()
@@ -132,7 +132,7 @@ class Run:
     def _keeper(self, kind: Any, pid: int) -> Any:
         keeper = kind(self.options, self.project, self.store, self.run_id, self.spool)
         command = {"cwd": self.cwd, "started": self.started, "pid": pid, "hash_seed": self.seed}
-        keeper.prepare(os.environ, command)
+        keeper.prepare(_as_given(os.environ), command)
         keeper.trouble += self.trouble
         return keeper
 
@@ -179,6 +179,16 @@ class Run:
         _tell_syslog(finished)
         if self.options.as_json:
             _print_json(finished)
+
+
+def _as_given(environ: Mapping[str, str]) -> Dict[str, str]:
+    """The environment as our caller gave it: Python sets LC_CTYPE for itself in a C locale (PEP 538)."""
+    found = dict(environ)
+    if "LC_CTYPE" in found:
+        with contextlib.suppress(OSError), open("/proc/self/environ", "rb") as file:
+            if not any(item.startswith(b"LC_CTYPE=") for item in file.read().split(b"\0")):
+                del found["LC_CTYPE"]
+    return found
 
 
 def _wait(child: spawn.Child, watched: Set[int]) -> Tuple[Ended, Any]:
@@ -256,6 +266,12 @@ def _stdin_facts(source: Any) -> Tuple[Dict[str, Any], Optional[bytes]]:
     return {"kind": "file", "size": info.st_size, "truncated": info.st_size > STDIN_CAP}, os.pread(0, STDIN_CAP, 0)
 
 
+def _say(text: str) -> None:
+    """To stderr, which may be closed."""
+    with contextlib.suppress(OSError):
+        os.write(2, text.encode("utf-8", "surrogateescape"))
+
+
 def _tell_syslog(finished: Dict[str, Any]) -> None:
     """Where there is no record there is at least a line that says why."""
     if finished.get("record") is not None or not finished.get("trouble"):
@@ -270,8 +286,8 @@ def _print_json(finished: Dict[str, Any]) -> None:
 
     names = ("id", "status", "exit", "signal", "started", "ended", "command", "project", "task", "kind", "signature")
     document = {name: finished.get(name) for name in (*names, "store", "record", "trouble")}
-    sys.stdout.write(json.dumps(document, indent=2) + "\n")
-    sys.stdout.flush()
+    with contextlib.suppress(OSError):
+        os.write(1, (json.dumps(document, indent=2) + "\n").encode("ascii"))
 
 
 def _die_by(number: int) -> None:
@@ -279,8 +295,8 @@ def _die_by(number: int) -> None:
     import resource
 
     resource.setrlimit(resource.RLIMIT_CORE, (0, resource.getrlimit(resource.RLIMIT_CORE)[1]))
-    signal.signal(number, signal.SIG_DFL) if number not in (signal.SIGKILL, signal.SIGSTOP) else None
+    if number not in (signal.SIGKILL, signal.SIGSTOP):
+        signal.signal(number, signal.SIG_DFL)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {number})
-    sys.stdout.flush()
     os.kill(os.getpid(), number)
     threading.Event().wait(1)  # a signal that did not end us: the exit code says it

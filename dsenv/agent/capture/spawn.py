@@ -7,7 +7,6 @@ import errno
 import os
 import signal
 import stat
-import sys
 from typing import Dict, List, Mapping, NamedTuple, Optional, Set, Tuple
 
 NOT_FOUND, NOT_EXECUTABLE = 127, 126
@@ -77,8 +76,6 @@ def start(command: List[str], environ: Mapping[str, str], targets: Tuple[int, in
     if session and plan.stdin not in [source.handle for source in plan.sources]:
         plan.sources.append(Source(plan.stdin or 0, 0, 0, True))  # the echo of what is typed
     report_read, report_write = os.pipe()
-    sys.stdout.flush()
-    sys.stderr.flush()
     pid = os.fork()
     if pid == 0:
         _become(command, environ, plan, report_write, unblock, session)

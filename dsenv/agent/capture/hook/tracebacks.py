@@ -4,6 +4,7 @@ TYPE_CHECKING = False  # typing would be loaded into every program
 if TYPE_CHECKING:
     from typing import Any, Optional
 
+_OWN = "<dsenv>"  # the name of code of ours that lies elsewhere
 _HERE = (__file__ or "").rpartition("/")[0] + "/"
 
 
@@ -11,7 +12,8 @@ def strip(traceback: "Any") -> "Any":
     """A traceback without the frames of ours, so that a program prints what it always printed."""
     first = before = None
     while traceback is not None:
-        if traceback.tb_frame.f_code.co_filename.startswith(_HERE):
+        file = traceback.tb_frame.f_code.co_filename
+        if file == _OWN or file.startswith(_HERE):
             if before is not None:
                 before.tb_next = traceback.tb_next
         else:
