@@ -67,11 +67,11 @@ def production(tmp_path: Path) -> Production:
 
 
 @pytest.fixture(params=["namespace", "redirect"])
-def isolation(request: pytest.FixtureRequest) -> Isolation:
-    way: Isolation = request.param
-    if way == "namespace" and not namespace.available():
+def way(request: pytest.FixtureRequest) -> Isolation:
+    chosen: Isolation = request.param
+    if chosen == "namespace" and not namespace.available():
         pytest.skip("this machine refuses mount namespaces")
-    return way
+    return chosen
 
 
 def reproduce(production: Production, way: Isolation, **options: Any) -> workflow.Reproduction:
@@ -87,14 +87,14 @@ raise ValueError(f"{other.strip()} does not fit {number}")
 """
 
 
-def test_code_and_inputs_come_back_when_the_machine_is_gone(production: Production, isolation: Isolation) -> None:
+def test_code_and_inputs_come_back_when_the_machine_is_gone(production: Production, way: Isolation) -> None:
     production.write(READS_BOTH)
     (production.root / "rows.txt").write_text("7")
     (production.data / "x.txt").write_text("drift\n")
     failed = production.run(sys.executable, "job.py", str(production.data / "x.txt"))
     assert failed.returncode == 1 and b"ValueError: drift does not fit 7" in failed.stderr
     production.vanish()
-    result = reproduce(production, isolation)
+    result = reproduce(production, way)
     assert (result.verdict, result.exit) == ("same-failure", 1), result
     assert result.observed == result.recorded
     assert {item.name for item in result.restored if item.what == "input"} == {
@@ -104,68 +104,68 @@ def test_code_and_inputs_come_back_when_the_machine_is_gone(production: Producti
     assert not production.root.parent.exists()
 
 
-def test_what_was_read_counts_not_what_is_there_now(production: Production, isolation: Isolation) -> None:
+def test_what_was_read_counts_not_what_is_there_now(production: Production, way: Isolation) -> None:
     production.write(READS_BOTH)
     (production.root / "rows.txt").write_text("7")
     (production.data / "x.txt").write_text("bad")
     production.run(sys.executable, "job.py", str(production.data / "x.txt"))
     (production.root / "rows.txt").write_text("no number at all")
     (production.data / "x.txt").write_text("changed since")
-    assert reproduce(production, isolation).verdict == "same-failure"
+    assert reproduce(production, way).verdict == "same-failure"
     assert (production.data / "x.txt").read_text() == "changed since"
 
 
-def test_a_file_that_was_missing_is_missing_again(production: Production, isolation: Isolation) -> None:
+def test_a_file_that_was_missing_is_missing_again(production: Production, way: Isolation) -> None:
     production.write("open(__import__('sys').argv[1])")
     gone = production.data / "gone.csv"
     assert production.run(sys.executable, "job.py", str(gone)).returncode == 1
     gone.write_text("it came later")
-    result = reproduce(production, isolation)
+    result = reproduce(production, way)
     assert result.verdict == "same-failure", (result.recorded, result.observed)
     assert result.recorded is not None and result.recorded["type"] == "FileNotFoundError"
     assert gone.read_text() == "it came later"
 
 
-def test_stdin_arguments_and_variables(production: Production, isolation: Isolation) -> None:
+def test_stdin_arguments_and_variables(production: Production, way: Isolation) -> None:
     production.write("import sys, os; raise SystemError(sys.stdin.read() + os.environ['MODE'] + sys.argv[1])")
     production.run(sys.executable, "job.py", "a b'\"$x\n", stdin=b"from stdin", env={"MODE": "strict"})
     production.vanish()
-    result = reproduce(production, isolation)
+    result = reproduce(production, way)
     assert result.verdict == "same-failure"
     assert result.recorded is not None and "from stdinstricta b" in (result.recorded["message"] or "")
 
 
-def test_a_secret_gets_a_placeholder_and_is_said(production: Production, isolation: Isolation) -> None:
+def test_a_secret_gets_a_placeholder_and_is_said(production: Production, way: Isolation) -> None:
     production.write("import os; raise KeyError(len(os.environ['DB_PASSWORD']) > 0)")
     production.run(sys.executable, "job.py", env={"DB_PASSWORD": "hunter2-and-more"})
-    result = reproduce(production, isolation)
+    result = reproduce(production, way)
     assert result.verdict == "same-failure"
     assert [item.name for item in result.not_restored if item.what == "env"] == ["DB_PASSWORD"]
     stored = b"".join(file.read_bytes() for file in production.store.rglob("*") if file.is_file())
     assert b"hunter2" not in stored
 
 
-def test_exit_codes_and_successes(production: Production, isolation: Isolation) -> None:
+def test_exit_codes_and_successes(production: Production, way: Isolation) -> None:
     production.write("import sys; sys.exit(int(sys.argv[1]))")
     production.run(sys.executable, "job.py", "7")
-    result = reproduce(production, isolation)
+    result = reproduce(production, way)
     assert (result.verdict, result.exit) == ("same-failure", 7)
     production.run(sys.executable, "job.py", "0")
-    assert reproduce(production, isolation).verdict == "passed"
+    assert reproduce(production, way).verdict == "passed"
 
 
-def test_a_different_failure_and_its_differences(production: Production, isolation: Isolation) -> None:
+def test_a_different_failure_and_its_differences(production: Production, way: Isolation) -> None:
     """The content was too large to keep, and the file is another one now."""
     production.write("import sys; raise ValueError(open(sys.argv[1]).read(5))")
     (production.data / "x").write_bytes(b"first" + b"\0" * (65 << 20))
     production.run(sys.executable, "job.py", str(production.data / "x"))
     (production.data / "x").write_bytes(b"other")
-    result = reproduce(production, isolation)
+    result = reproduce(production, way)
     assert result.verdict == "different-failure"
     assert (result.differences[0].what, result.differences[0].name) == ("input", str(production.data / "x"))
 
 
-def test_is_it_fixed(production: Production, isolation: Isolation, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_is_it_fixed(production: Production, way: Isolation, monkeypatch: pytest.MonkeyPatch) -> None:
     production.write("rows = [int(x) for x in open('rows.txt')]\nprint(sum(rows))\n")
     (production.root / "rows.txt").write_text("1\n\n2\n")
     assert production.run(sys.executable, "job.py").returncode == 1
@@ -174,27 +174,27 @@ def test_is_it_fixed(production: Production, isolation: Isolation, monkeypatch: 
     production.vanish()
     (home / "rows.txt").write_text("1\n")  # a sample of the developer's: production's own input must be used
     monkeypatch.chdir(home)
-    assert reproduce(production, isolation, code="working-tree").verdict == "same-failure"
+    assert reproduce(production, way, code="working-tree").verdict == "same-failure"
     (home / "job.py").write_text("rows = [int(x) for x in open('rows.txt') if x.strip()]\nprint(sum(rows))\n")
-    fixed = reproduce(production, isolation, code="working-tree")
+    fixed = reproduce(production, way, code="working-tree")
     assert fixed.verdict == "passed"
     assert b"".join(chunk.data for chunk in fixed.output) == b"3\n"
     assert fixed.differences[0].what == "code"
     assert (home / "rows.txt").read_text() == "1\n"
 
 
-def test_the_scratch_folder_takes_what_the_command_writes(production: Production, isolation: Isolation) -> None:
+def test_the_scratch_folder_takes_what_the_command_writes(production: Production, way: Isolation) -> None:
     production.write("open('made.txt', 'w').write('x'); raise RuntimeError('after writing')")
     production.run(sys.executable, "job.py")
     (production.root / "made.txt").unlink()
-    kept = reproduce(production, isolation, keep=True)
+    kept = reproduce(production, way, keep=True)
     assert kept.scratch is not None
-    assert (Path(kept.scratch) / "tree/made.txt").exists()
+    assert Path(f"{kept.scratch}/files{production.root}/made.txt").exists()
     assert not (production.root / "made.txt").exists()
     shutil.rmtree(kept.scratch)
 
 
-def test_output_comes_while_it_runs_and_work_can_be_cancelled(production: Production, isolation: Isolation) -> None:
+def test_output_comes_while_it_runs_and_work_can_be_cancelled(production: Production, way: Isolation) -> None:
     production.write("import os, time\nprint('ready', flush=True)\nif os.path.exists(os.sep + 'never'): pass\n"
                      "time.sleep(0.1 if os.environ.get('SHORT') else 60)\nraise ValueError")  # fmt: skip
     production.run(sys.executable, "job.py", env={"SHORT": "1"})
@@ -207,7 +207,7 @@ def test_output_comes_while_it_runs_and_work_can_be_cancelled(production: Produc
             cancel.set()
 
     with pytest.raises(Cancelled):
-        workflow.reproduce(record, workflow.Options(isolation=isolation), emit=listen, cancel=cancel)
+        workflow.reproduce(record, workflow.Options(isolation=way), emit=listen, cancel=cancel)
     from dsenv.config import paths
 
     assert list((paths.cache_dir() / "reproductions").iterdir()) == []

@@ -20,23 +20,26 @@ _ONE_PATH = (
 # What capture leaves out of tracebacks: production's had no such frame.
 OWN = "<dsenv>"
 _TWO_PATHS = ("rename", "replace", "link", "symlink")
+_PATH_NAMES = ("path", "file", "src", "dst")
 
 
 def mapper(prefixes: List[Tuple[str, str]]) -> Callable[[Any], Any]:
     """A function that rewrites a path (str, bytes or path object) below one of the recorded prefixes.
 
-    The longest prefix wins. Anything else, descriptors included, comes back as it is.
+    The longest prefix wins. A relative path that climbs is understood from where the program believes to be.
+    Anything else, descriptors included, comes back as it is.
     """
-    ordered = sorted(((old.rstrip("/"), new) for old, new in prefixes), key=lambda pair: -len(pair[0]))
+    ordered = sorted(((old.rstrip("/"), new.rstrip("/")) for old, new in prefixes), key=lambda pair: -len(pair[0]))
+    back = [(new, old) for old, new in ordered]
 
     def text(path: str) -> str:
-        absolute = os.path.normpath(path) if path.startswith("/") else path
-        for old, new in ordered:
-            if absolute == old:
-                return new
-            if absolute.startswith(old + "/"):
-                return new + absolute[len(old) :]
-        return path
+        if path.startswith("/"):
+            return _moved(os.path.normpath(path), ordered) or path
+        if ".." not in path.split("/"):
+            return path
+        here = os.getcwd()
+        believed = os.path.normpath(os.path.join(_moved(here, back) or here, path))
+        return _moved(believed, ordered) or believed
 
     def change(path: Any) -> Any:
         if isinstance(path, str):
@@ -52,17 +55,33 @@ def mapper(prefixes: List[Tuple[str, str]]) -> Callable[[Any], Any]:
     return change
 
 
+def _moved(path: str, pairs: List[Tuple[str, str]]) -> str:
+    """The path with the first prefix that it lies below replaced; empty when there is none."""
+    for old, new in pairs:
+        if path == old or path.startswith(old + "/"):
+            return new + path[len(old) :]
+    return ""
+
+
 def install(prefixes: List[Tuple[str, str]]) -> None:
     """Redirect in this process, for as long as it lives."""
     change = mapper(prefixes)
 
     def wrap(function: Callable[..., Any], paths: int) -> Callable[..., Any]:
         def redirected(*args: Any, **kwargs: Any) -> Any:
-            changed = tuple(change(arg) if i < paths else arg for i, arg in enumerate(args))
-            for name in ("path", "file", "src", "dst"):
-                if name in kwargs:
-                    kwargs[name] = change(kwargs[name])
-            return function(*changed, **kwargs)
+            changed = [change(arg) if i < paths else arg for i, arg in enumerate(args)]
+            named = {name: change(kwargs[name]) for name in _PATH_NAMES if name in kwargs}
+            try:
+                return function(*changed, **{**kwargs, **named})
+            except OSError as error:
+                # The program, and the signature of its failure, must see the names that it used.
+                asked = {os.fspath(new): os.fspath(old) for new, old in zip(changed, args[:paths]) if new is not old}
+                asked.update((os.fspath(named[n]), os.fspath(kwargs[n])) for n in named if named[n] is not kwargs[n])
+                if error.filename in asked:
+                    error.filename = asked[error.filename]
+                if error.filename2 in asked:
+                    error.filename2 = asked[error.filename2]
+                raise
 
         redirected.__code__ = redirected.__code__.replace(co_filename=OWN)
         return functools.wraps(function)(redirected)

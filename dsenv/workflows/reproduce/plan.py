@@ -12,7 +12,7 @@ from typing import Any
 
 from dsenv.agent import schema
 from dsenv.runs.record import Record
-from dsenv.workflows.reproduce import environment
+from dsenv.workflows.reproduce import environment, working_tree
 from dsenv.workflows.reproduce.model import Choice, CodeChoice, InputPlan, Isolation, Item, Plan
 
 # Files by which a developer changes what a program does: for `--code working-tree` the edited ones count.
@@ -156,7 +156,7 @@ _INPUT_NOTES: dict[str, tuple[str, bool]] = {
 def _account_for_code(data: schema.Record, code: CodeChoice, restored: list[Item], lost: list[Item]) -> None:
     recorded = data.get("code")
     if code == "working-tree":
-        restored.append(Item("code", os.fspath(Path.cwd()), "the working tree as it is now"))
+        restored.append(Item("code", os.fspath(working_tree.find()), "the working tree as it is now"))
     elif recorded and recorded["tree"]:
         vcs: dict[str, Any] = recorded["vcs"] or {}
         state = f", commit {str(vcs.get('commit'))[:10]}" if vcs.get("commit") else ""

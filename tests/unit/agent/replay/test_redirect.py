@@ -67,3 +67,39 @@ else:
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert sorted(p.name for p in here.iterdir()) == ["a", "sub", "x.txt"]
+
+
+def test_paths_that_climb_out_are_understood_from_where_the_program_believes_to_be(tmp_path: Path) -> None:
+    tree = tmp_path / "files" / "srv" / "app"
+    tree.mkdir(parents=True)
+    (tmp_path / "put").write_text("recorded")
+    program = f"""
+import os
+from dsenv.agent.replay import install
+install({{"paths": [["/srv/app", {str(tree)!r}], ["/srv/in.txt", {str(tmp_path / "put")!r}]]}})
+os.chdir({str(tree)!r})
+assert open("../in.txt").read() == open("/srv/app/../in.txt").read() == "recorded"
+assert not os.path.exists("../../nothing")
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+def test_an_error_names_the_files_that_the_program_named(tmp_path: Path) -> None:
+    program = f"""
+import os
+from dsenv.agent.replay import install
+install({{"paths": [["/srv/app", {str(tmp_path)!r}]]}})
+for attempt in (
+    lambda: open("/srv/app/x"), lambda: open(file="/srv/app/x"), lambda: os.listdir("/srv/app/x"),
+    lambda: os.rename("/srv/app/x", "/srv/app/y"), lambda: open("/nowhere/x"),
+):
+    try:
+        attempt()
+    except FileNotFoundError as error:
+        print(error)
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    one = "[Errno 2] No such file or directory: '/srv/app/x'"
+    both, other = f"{one} -> '/srv/app/y'", one.replace("srv/app", "nowhere")
+    assert done.stdout.splitlines() == [one, one, one, both, other], done.stderr

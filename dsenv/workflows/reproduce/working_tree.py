@@ -1,0 +1,65 @@
+"""The project in which dsenv was started, as it is now: what `--code working-tree` runs."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+from dsenv.errors import StateError, UsageError
+
+# As capture finds a project, so that the same folder is meant there and here.
+_MARKERS = ("dsenv.toml", ".git", "pyproject.toml")
+# Left out of a copy: made again by tools, or not code.
+_NOT_CODE = shutil.ignore_patterns(".git", "__pycache__", "*.pyc", ".venv", "venv", "node_modules", ".dsenv")
+
+
+def find() -> Path:
+    """The nearest folder at or above the working folder that is a project, else the working folder itself.
+
+    Raises UsageError where that would be a whole home folder or disk.
+    """
+    here = Path.cwd()
+    for folder in (here, *here.parents):
+        if any((folder / name).exists() for name in _MARKERS):
+            return folder
+    if here in {Path.home(), Path("/")}:
+        raise UsageError(f"{here} is no project", hint="repeat this in the folder of the code that you mended")
+    return here
+
+
+def copy(target: Path) -> None:
+    """Copy the project to a new folder: what git would commit, or all of it without git.
+
+    Raises UsageError outside a project, StateError when it cannot be copied.
+    """
+    root = find()
+    names = _in_git(root)
+    try:
+        if names is None:
+            shutil.copytree(root, target, symlinks=True, ignore=_NOT_CODE)
+            return
+        target.mkdir()
+        for name in names:
+            source = root / name
+            if source.is_file() or source.is_symlink():
+                (target / name).parent.mkdir(parents=True, exist_ok=True)
+                shutil.copy2(source, target / name, follow_symlinks=False)
+    except shutil.Error as error:
+        raise StateError(f"cannot copy the working tree {root}: {error.args[0][0][2]}") from error
+    except OSError as error:
+        raise StateError(
+            f"cannot copy the working tree {root}: {error.strerror}",
+            hint="free some space, or set XDG_CACHE_HOME to a folder with more",
+        ) from error
+
+
+def _in_git(root: Path) -> list[str] | None:
+    """Files that are tracked, or new and not ignored; None when this is not in git."""
+    words = ["git", "-C", str(root), "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
+    try:
+        listed = subprocess.run(words, check=False, capture_output=True)
+    except FileNotFoundError:
+        return None
+    return [name for name in os.fsdecode(listed.stdout).split("\0") if name] if listed.returncode == 0 else None
