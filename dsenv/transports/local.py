@@ -20,6 +20,7 @@ from dsenv.transports.base import Channel, CommandResult, Forward, OnOutput, Pty
 
 _BLOCK = 1 << 16
 _KEPT_ERRORS = 64 << 10
+_PATIENCE_SECONDS = 2.0
 
 
 @contextmanager
@@ -122,7 +123,7 @@ class _LocalChannel(Channel):
             self._missing = 126 if isinstance(error, PermissionError) else 127
             self._errors += f"{error.filename or argv[0]}: {error.strerror}\n".encode("utf-8", "surrogateescape")
         self._reader = threading.Thread(target=self._read_errors, daemon=True, name="local-stderr")
-        self._reader.start()
+        self._reading = False
 
     def _spawn(self, argv: list[str], cwd: Path, environ: dict[str, str], pty: Pty | None) -> subprocess.Popen[bytes]:
         if pty is None:
@@ -167,6 +168,7 @@ class _LocalChannel(Channel):
                 self._process.stdin.close()
 
     def receive(self) -> bytes:
+        self._start_reader()
         if self._process is None:
             return b""
         while True:
@@ -190,6 +192,7 @@ class _LocalChannel(Channel):
             fcntl.ioctl(self._master, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
 
     def wait(self) -> int:
+        self._start_reader()
         if self._process is None:
             return self._missing
         self._reader.join()
@@ -202,14 +205,12 @@ class _LocalChannel(Channel):
         self._closed.set()
         process = self._process
         if process is not None:
-            if process.poll() is None:
-                with contextlib.suppress(ProcessLookupError):
-                    os.killpg(process.pid, signal.SIGHUP)
-            for stream in (process.stdin, process.stdout):
+            unread = [] if self._reading else [process.stderr]
+            for stream in (process.stdin, process.stdout, *unread):
                 if stream:
                     with contextlib.suppress(OSError):
                         stream.close()
-            threading.Thread(target=process.wait, daemon=True, name="reaper").start()
+            threading.Thread(target=_reap, args=(process,), daemon=True, name="reaper").start()
         if self._master is not None:
             os.close(self._master)
         if callable(self._gone):
@@ -260,6 +261,12 @@ class _LocalChannel(Channel):
         if self._closed.is_set():
             raise TransportError("the connection was closed")
 
+    def _start_reader(self) -> None:
+        """Not before it is known what is to be done with what is read."""
+        if not self._reading:
+            self._reading = True
+            self._reader.start()
+
     def _read_errors(self) -> None:
         if self._process is None or self._process.stderr is None:
             return
@@ -272,6 +279,16 @@ class _LocalChannel(Channel):
                 self._errors += data
                 if not self._keep_all:
                     del self._errors[:-_KEPT_ERRORS]
+
+
+def _reap(process: subprocess.Popen[bytes]) -> None:
+    """Let a command end by itself when its input ends; else hang it up, as the end of a connection does."""
+    try:
+        process.wait(_PATIENCE_SECONDS)
+    except subprocess.TimeoutExpired:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGHUP)
+        process.wait()
 
 
 def _terminal_taker() -> Callable[[], None]:

@@ -208,7 +208,7 @@ async def _pump(source: asyncio.StreamReader, target: asyncssh.SSHWriter[bytes])
 
 
 async def serve(layout: Layout, port: int) -> None:
-    """Serve until the process is ended."""
+    """Serve until the process is ended, or the task cancelled."""
 
     async def handle(process: asyncssh.SSHServerProcess[bytes]) -> None:
         try:
@@ -233,7 +233,10 @@ async def serve(layout: Layout, port: int) -> None:
         compression_algs=None,
         tcp_keepalive=True,
     )
-    await server.wait_closed()
+    try:
+        await server.wait_closed()
+    finally:
+        server.close()
 
 
 def main(arguments: list[str]) -> int:
