@@ -1,4 +1,4 @@
-"""Copied as sitecustomize.py. Every Python that the command starts reads it, old ones too: plain syntax, few imports."""
+"""Copied as sitecustomize.py. Every Python that the command starts reads it, old ones too: plain syntax."""
 
 # mypy: allow-untyped-defs, allow-untyped-calls, disable-error-code=import-not-found
 import sys
