@@ -1,4 +1,4 @@
-"""Budgets: files under 400 lines, functions under 60 (most under 40), no junk-drawer modules."""
+"""Budgets: files under 400 lines, functions under 80 and nearly all under 40, no junk-drawer modules."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def test_files_stay_small() -> None:
 
 def test_functions_stay_small() -> None:
     sizes = [size for file in FILES for size in functions(file)]
-    assert [entry for entry in sizes if entry[1] > 60] == []
+    assert [entry for entry in sizes if entry[1] > 80] == []
     assert sum(size > 40 for _, size in sizes) <= len(sizes) * 0.02
 
 
