@@ -119,8 +119,9 @@ def test_it_wakes_after_a_reboot(machine: Machine, identity: Identity, kind: Ser
     assert found
     assert found.state is State.CRASHED
     woken = rebooted.create(identity, Workstation(server=kind), events.ignore)
-    with rebooted.transport(dataclasses.replace(woken, endpoint=machine.endpoint)) as transport:
+    with rebooted.transport(woken) as transport:
         assert transport.get("precious") == b"x"
+    rebooted.destroy(woken, events.ignore)  # to the fixture's provider, of this boot, its server is a stranger's
 
 
 def test_a_recycled_pid_is_never_killed(machine: Machine, identity: Identity) -> None:
