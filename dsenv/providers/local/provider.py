@@ -156,7 +156,7 @@ class LocalProvider(Provider, CanStop):
             try:
                 self._try(machine, terminal=settings.server == "auto" and draft.kind == "sshd")
             except TransportError:
-                server.end(running)
+                server.end(running, self._boot)
                 dataclasses.replace(saved, process=None).write(layout)
                 raise
             return machine
@@ -212,7 +212,7 @@ class LocalProvider(Provider, CanStop):
             if supervisor is not None:
                 server.end(supervisor)
         if saved.process is not None and saved.process.alive(self._boot):
-            server.end(saved.process)
+            server.end(saved.process, self._boot)
 
     def _machine(self, layout: Layout, saved: Saved) -> Machine:
         alive = self._alive(saved)

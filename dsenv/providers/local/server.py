@@ -5,11 +5,11 @@ from __future__ import annotations
 import signal
 import socket
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from time import monotonic, sleep
 
-from dsenv.agent.process import Process
+from dsenv.agent.process import Process, boot_id
 from dsenv.errors import ProviderError
 
 _START_SECONDS = 15.0
@@ -101,12 +101,13 @@ def descendants(pid: int) -> list[Process]:
     return found
 
 
-def end(process: Process) -> None:
+def end(process: Process, boot: Callable[[], str] = boot_id) -> None:
     """End a server and its sessions: asked first, made to after a while. Nothing else is touched."""
-    family = [process, *descendants(process.pid)] if process.alive() else []
+    family = [process, *(child._replace(boot=process.boot) for child in descendants(process.pid))]
+    family = family if process.alive(boot) else []
     for number in (signal.SIGTERM, signal.SIGKILL):
-        family = [member for member in family if member.signal(number)]
+        family = [member for member in family if member.signal(number, boot=boot)]
         deadline = monotonic() + _END_SECONDS
         while family and monotonic() < deadline:
-            family = [member for member in family if member.alive()]
+            family = [member for member in family if member.alive(boot)]
             sleep(0.01)
