@@ -30,9 +30,19 @@ def main(arguments: List[str]) -> int:
     except (namespace.NamespaceError, OSError) as error:
         sys.stderr.write("{}\n".format(error))
         return NOT_PREPARED
+    _end_with_parent()
     os.umask(plan["umask"])
     os.environ.clear()
     os.environ.update(plan["env"])
     from dsenv.agent.capture import command
 
     return command.main(plan["capture"])
+
+
+def _end_with_parent() -> None:
+    """Be told to stop when dsenv is killed: nobody would read the result. See PR_SET_PDEATHSIG in prctl(2)."""
+    if sys.platform == "linux":
+        import ctypes
+        import signal
+
+        ctypes.CDLL(None).prctl(1, int(signal.SIGTERM))

@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 import itertools
+import signal
 import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib import import_module
+from types import FrameType
 from typing import Annotated
 
 import typer
@@ -93,8 +98,11 @@ def main(argv: list[str] | None = None) -> int:
     arguments = sys.argv[1:] if argv is None else argv
     verb = next((word for word in arguments if not word.startswith("-")), "")
     try:
-        build()(args=arguments, prog_name="dsenv")
+        with _ended_as_interrupted():
+            build()(args=arguments, prog_name="dsenv")
     except SystemExit as end:
+        if end.__context__ is not None and isinstance(end.__context__.__cause__, KeyboardInterrupt):
+            diagnostics.write("interrupted")  # typer made an exit code of it, without a word
         return _as_code(end.code)
     except DsenvError as error:
         diagnostics.report(error, as_json=_wants_json_events(arguments))
@@ -110,6 +118,27 @@ def main(argv: list[str] | None = None) -> int:
         diagnostics.report_bug(error)
         return diagnostics.OWN_FAILURE if verb in _PASS_THROUGH else diagnostics.BUG
     return 0
+
+
+@contextmanager
+def _ended_as_interrupted() -> Iterator[None]:
+    """A request to end, as by `kill` or a closed terminal, cleans up as Ctrl-C does."""
+
+    def interrupt(number: int, frame: FrameType | None) -> None:
+        raise KeyboardInterrupt
+
+    names = ("SIGTERM", "SIGHUP")
+    numbers = [getattr(signal, name) for name in names if hasattr(signal, name)]
+    ours = [n for n in numbers if signal.getsignal(n) is signal.SIG_DFL]
+    if threading.current_thread() is not threading.main_thread():
+        ours = []
+    for number in ours:
+        signal.signal(number, interrupt)
+    try:
+        yield
+    finally:
+        for number in ours:
+            signal.signal(number, signal.SIG_DFL)
 
 
 def _wants_json_events(arguments: list[str]) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -14,6 +15,7 @@ import pytest
 
 from dsenv.agent.replay import namespace
 from dsenv.cli.main import main
+from dsenv.config import paths
 from dsenv.errors import RecordError
 from dsenv.events import Cancel, Cancelled, Event, Output, ignore
 from dsenv.runs.index import newest
@@ -208,8 +210,6 @@ def test_output_comes_while_it_runs_and_work_can_be_cancelled(production: Produc
 
     with pytest.raises(Cancelled):
         workflow.reproduce(record, workflow.Options(isolation=way), emit=listen, cancel=cancel)
-    from dsenv.config import paths
-
     assert list((paths.cache_dir() / "reproductions").iterdir()) == []
 
 
@@ -324,3 +324,34 @@ def test_an_environment_that_cannot_be_had_is_a_verdict(production: Production) 
     result = workflow.reproduce(record, workflow.Options(), emit=ignore, cancel=Cancel())
     assert result.verdict == "cannot-reproduce"
     assert "3.2" in (result.reason or "")
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_being_told_to_end_cleans_up_as_ctrl_c_does(production: Production, number: signal.Signals) -> None:
+    production.write("import os, time\nprint('rea' + 'dy', os.getpid(), flush=True)\n"
+                     "time.sleep(0.1 if os.environ.get('SHORT') else 60)\nraise ValueError")  # fmt: skip
+    production.run(sys.executable, "job.py", env={"SHORT": "1"})
+    (file,) = production.store.rglob("record.json")
+    file.chmod(0o600)
+    file.write_text(file.read_text().replace('"SHORT"', '"OTHER"'))
+    words = [sys.executable, "-m", "dsenv", "reproduce", "last", "--store", str(production.store), "--json"]
+    process = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    with process:
+        assert process.stderr is not None and process.stdout is not None
+        line = next(line for line in process.stderr if line.startswith("ready"))
+        process.send_signal(number)
+        assert process.wait(timeout=20) == 130
+        assert process.stdout.read() == ""
+        assert "interrupted" in process.stderr.read()
+    with pytest.raises(ProcessLookupError):
+        os.kill(int(line.split()[1]), 0)
+    assert list((paths.cache_dir() / "reproductions").iterdir()) == []
+
+
+def test_the_program_of_a_debugged_reproduction_does_not_write_into_the_document(production: Production) -> None:
+    production.write("print('noise'); raise ValueError('x')")
+    production.run(sys.executable, "job.py")
+    words = [sys.executable, "-m", "dsenv", "reproduce", "last", "--store", str(production.store), "--json", "--pdb"]
+    done = subprocess.run(words, capture_output=True, check=False, start_new_session=True)
+    assert json.loads(done.stdout)["verdict"] == "same-failure"
+    assert b"noise" in done.stderr and done.returncode == 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import os
 import signal
@@ -118,13 +119,14 @@ def _in_scratch(record: Record, made: Plan, prefix: str, options: Options, emit:
 
 
 def _run(scratch: Scratch, prefix: str, options: Options, emit: Emit, cancel: Cancel) -> tuple[int, str]:
-    """Run the plan; returns the exit code and the id of the new record."""
+    """Run the plan; returns the exit code and the id of the new record. Nothing that it started outlives it."""
     run_id = runid.new()
     command = scratch.write_plan(prefix, run_id, debug=options.debug)
     stdin = scratch.stdin()
     with (stdin or Path(os.devnull)).open("rb") as source:
         if options.debug:
-            return subprocess.run(command, check=False, stdin=source).returncode, run_id
+            # The program's stdout is no data of ours: it goes where everything else goes that people read.
+            return subprocess.run(command, check=False, stdin=source, stdout=2).returncode, run_id
         process = subprocess.Popen(
             command, stdin=source, stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True
         )
@@ -138,11 +140,15 @@ def _run(scratch: Scratch, prefix: str, options: Options, emit: Emit, cancel: Ca
         while process.poll() is None:
             cancel.wait(0.02)
             cancel.check()
-        for reader in readers:
-            reader.join(timeout=5)
     except (Cancelled, KeyboardInterrupt):
-        _end(process)
+        process.terminate()
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(timeout=5)
         raise
+    finally:
+        _sweep(process)
+    for reader in readers:
+        reader.join(timeout=5)
     return process.returncode, run_id
 
 
@@ -153,14 +159,11 @@ def _forward(stream: IO[bytes] | None, name: Literal["stdout", "stderr"], emit: 
             emit(Output(name, data))
 
 
-def _end(process: subprocess.Popen[bytes]) -> None:
-    """Ask the command to end, then end it with all that it started."""
-    process.terminate()
-    try:
-        process.wait(timeout=5)
-    except subprocess.TimeoutExpired:
+def _sweep(process: subprocess.Popen[bytes]) -> None:
+    """End what is left of the process and of all that it started: it reads and writes the scratch folder."""
+    with contextlib.suppress(ProcessLookupError, PermissionError):
         os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
+    process.wait()
 
 
 def _recorded(scratch: Scratch, run_id: str) -> bool:
@@ -178,7 +181,7 @@ def _judge(record: Record, scratch: Scratch, run_id: str, seconds: float, option
         broken = _impossible(record, made, "the reproduction ended before it could be recorded: it was killed")
         return dataclasses.replace(broken, not_restored=not_restored)
     again = Record(FolderStore(scratch.store), run_id)
-    recorded, observed = record.data.get("signature"), again.data.get("signature")
+    recorded, observed = record.data.get("signature"), scratch.as_recorded(again.data.get("signature"))
     verdict = compare(recorded, observed)
     return Reproduction(
         run=made.run,

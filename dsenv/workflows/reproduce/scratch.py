@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 import shutil
 import sys
 import tempfile
@@ -12,6 +13,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from dsenv import resources
+from dsenv.agent import schema
 from dsenv.config import paths
 from dsenv.errors import RecordError, StateError
 from dsenv.events import Cancel
@@ -142,7 +144,7 @@ class Scratch:
             root, mapping = str(self.tree), self._mapping(prefix, env)
             cwd = rewrite(self.plan.cwd, mapping)
             argv = tuple(rewrite(word, mapping) for word in argv)
-            env = {name: _rewrite_list(value, mapping) for name, value in env.items()}
+            env = {name: rewrite(value, mapping) for name, value in env.items()}
             content = {"places": [], "hidden": []}
         replay = self.folder / "replay.json"
         replay.write_text(json.dumps({"paths": mapping, "debug": debug, "root": root}))
@@ -192,8 +194,21 @@ class Scratch:
             if item.action in {"put", "hide"} and not is_below(item.path, self.plan.root)
         ]
         moved = [self.plan.root, *(_topmost_absent(path) for path in (*outside, *self._absent(env)))]
-        kept = self._kept(prefix)
+        kept = [path for path in self._kept(prefix) if not is_below(os.fspath(self.folder), path)]
+        for path in kept:
+            covered = self.place_of(path)
+            covered.parent.mkdir(parents=True, exist_ok=True)
+            if not os.path.lexists(covered):
+                covered.symlink_to(path)
         return [*((path, str(self.place_of(path))) for path in dict.fromkeys(moved)), *((path, path) for path in kept)]
+
+    def as_recorded(self, found: schema.Signature | None) -> schema.Signature | None:
+        """A signature with the recorded name of its file, which may have been put beside the project here."""
+        frame = found["frame"] if found else None
+        files = os.fspath(self.folder / "files")
+        if found is None or frame is None or not is_below(frame["file"], files):
+            return found
+        return {**found, "frame": {**frame, "file": frame["file"][len(files) :]}}
 
 
 def _topmost_absent(path: str) -> str:
@@ -203,14 +218,13 @@ def _topmost_absent(path: str) -> str:
 
 
 def rewrite(text: str, mapping: list[tuple[str, str]]) -> str:
-    """A word with a recorded path, or `--option=path`, pointing to where the path's content is."""
-    head, separator, tail = text.rpartition("=") if text.startswith("-") else ("", "", text)
-    path = os.path.normpath(tail) if tail.startswith("/") else tail
-    for old, new in sorted(mapping, key=lambda pair: -len(pair[0])):
-        if is_below(path, old):
-            return head + separator + new + path[len(old.rstrip("/")) :] + "/" * tail.endswith("/")
-    return text
+    """A word with recorded paths in it (`PATH`, `--option=PATH`, `cd PATH && ...`), pointing to their content.
 
-
-def _rewrite_list(value: str, mapping: list[tuple[str, str]]) -> str:
-    return ":".join(rewrite(part, mapping) for part in value.split(":"))
+    A path in a word begins and ends where no name could go on.
+    """
+    pairs = {old.rstrip("/"): new for old, new in mapping if old.rstrip("/")}
+    if not pairs:
+        return text
+    whole = os.path.normpath(text) if text.startswith("/") and "/.." in text else text
+    known = "|".join(re.escape(old) for old in sorted(pairs, key=len, reverse=True))
+    return re.sub(rf"(?<![\w./-])({known})(?![\w.-])", lambda found: pairs[found.group(1)], whole)
