@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 import re
+from functools import lru_cache
 from typing import Any, Dict, List, Mapping, Sequence, Set, Tuple, cast
 
 from dsenv.agent.schema import Failure, Local, Redaction
@@ -42,17 +43,29 @@ _ASSIGNED = re.compile(
     r"(?P<value>b?'(?:[^'\\\n]|\\.)*'?|b?\"(?:[^\"\\\n]|\\.)*\"?|[^\s,;&'\"(){}\[\]<>]+)"
 )
 _PRIVATE_KEY = re.compile(r"-----BEGIN [A-Z ]*PRIVATE KEY-----.*?(?:-----END [A-Z ]*PRIVATE KEY-----|\Z)", re.DOTALL)
+# Each with text of which some must be there, in lower case: looking for that is what makes gigabytes of output cheap.
 _SHAPES = (
-    re.compile(r"(?<=://)(?P<user>[^\s/:@'\"]*):(?P<value>[^\s/@'\"]+)(?=@)"),
-    re.compile(r"\b(?P<value>(?:AKIA|ASIA)[0-9A-Z]{16})\b"),
-    re.compile(r"\b(?P<value>gh[pousr]_[A-Za-z0-9]{36,}|github_pat_\w{22,}|glpat-[\w-]{20,})"),
-    re.compile(r"\b(?P<value>xox[abprs]-[A-Za-z0-9-]{10,})"),
-    re.compile(r"\b(?P<value>AIza[\w-]{35})"),
-    re.compile(r"\b(?P<value>(?:sk|rk|pk)[-_](?:live|test|proj|ant)?[-_]?[A-Za-z0-9_-]{20,})"),
-    re.compile(r"\b(?P<value>eyJ[\w-]{8,}\.[\w-]{8,}\.[\w-]*)"),
-    re.compile(r"(?i)\b(?:bearer|basic)\s+(?P<value>[A-Za-z0-9._~+/=-]{16,})"),
+    (("://",), re.compile(r"(?<=://)(?P<user>[^\s/:@'\"]*):(?P<value>[^\s/@'\"]+)(?=@)")),
+    (("akia", "asia"), re.compile(r"\b(?P<value>(?:AKIA|ASIA)[0-9A-Z]{16})\b")),
+    (
+        ("ghp_", "gho_", "ghu_", "ghs_", "ghr_", "github_pat_", "glpat-"),
+        re.compile(r"\b(?P<value>gh[pousr]_[A-Za-z0-9]{36,}|github_pat_\w{22,}|glpat-[\w-]{20,})"),
+    ),
+    (("xox",), re.compile(r"\b(?P<value>xox[abprs]-[A-Za-z0-9-]{10,})")),
+    (("aiza",), re.compile(r"\b(?P<value>AIza[\w-]{35})")),
+    (
+        ("sk-", "sk_", "rk-", "rk_", "pk-", "pk_"),
+        re.compile(r"\b(?P<value>(?:sk|rk|pk)[-_](?:live|test|proj|ant)?[-_]?[A-Za-z0-9_-]{20,})"),
+    ),
+    (("eyj",), re.compile(r"\b(?P<value>eyJ[\w-]{8,}\.[\w-]{8,}\.[\w-]*)")),
+    (("bearer", "basic"), re.compile(r"(?i)\b(?:bearer|basic)\s+(?P<value>[A-Za-z0-9._~+/=-]{16,})")),
+)
+_HINTS = (
+    *("pass", "pwd", "secret", "credential", "key", "token", "auth", "session", "cookie", "sid", "bearer"),
+    *("signature", "dsn", "connection"),
 )
 _LONG = re.compile(r"(?<![\w/.+=-])[A-Za-z0-9+=_-][A-Za-z0-9+/=_-]{31,}(?![\w/.-])")
+_LONG_LENGTH = 32
 _KNOWN_LENGTH = 6
 _HARMLESS_VALUES = frozenset(["", "true", "false", "none", "null", "yes", "no", "0", "1"])
 
@@ -62,12 +75,14 @@ def words(name: str) -> List[str]:
     return [word.lower() for word in _WORD.findall(name)]
 
 
+@lru_cache(maxsize=4096)
 def is_secret_name(name: str) -> bool:
     """Whether the name alone says that its value is a secret."""
     parts = words(name)
     return any(part in _STRONG for part in parts) or any(pair in _PAIRS for pair in zip(parts, parts[1:]))
 
 
+@lru_cache(maxsize=4096)
 def may_be_secret_name(name: str) -> bool:
     """Whether the name is that of a secret if the value looks like one."""
     return any(part in _WEAK for part in words(name))
@@ -153,18 +168,29 @@ class Redactor:
             if value in text:
                 text = text.replace(value, HIDDEN)
                 self.note(where, place, "value")
-        if "PRIVATE KEY-----" in text:
+        lower = text.lower()
+        if "private key-----" in lower:
             text = self._replace(_PRIVATE_KEY, text, where, place)
-        if "=" in text or ":" in text:
-            text = _ASSIGNED.sub(lambda match: self._assigned(match, where, place), text)
-        for pattern in _SHAPES:
-            text = self._replace(pattern, text, where, place)
-        if len(text) >= 32:
+        if ("=" in text or ":" in text) and any(hint in lower for hint in _HINTS):
+            text = "".join(self._line(line, where, place) for line in text.splitlines(keepends=True))
+        for literals, pattern in _SHAPES:
+            if any(literal in lower for literal in literals):
+                text = self._replace(pattern, text, where, place)
+        if max(map(len, text.split()), default=0) >= _LONG_LENGTH:
             text = _LONG.sub(lambda match: self._long(match.group(), where, place), text)
         return text
 
+    def _line(self, line: str, where: str, place: str) -> str:
+        """One line, in which a name may be followed by its value."""
+        lower = line.lower()
+        if not any(hint in lower for hint in _HINTS):
+            return line
+        return _ASSIGNED.sub(lambda match: self._assigned(match, where, place), line)
+
     def _assigned(self, match: "re.Match[str]", where: str, place: str) -> str:
         name, value = match.group("name"), match.group("value")
+        if not is_secret_name(name) and not may_be_secret_name(name):
+            return match.group()
         bare = value.strip("b'\"") if value[:1] in "b'\"" else value
         if not bare or bare.lower() in _HARMLESS_VALUES or bare.startswith(HIDDEN[:4]):
             return match.group()

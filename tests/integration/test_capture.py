@@ -22,6 +22,7 @@ from dsenv.runs import index
 from dsenv.runs.record import Record
 from dsenv.runs.store.folder import FolderStore
 
+REPOSITORY = str(Path(__file__).parents[2])
 AGENT = [sys.executable, "-m", "dsenv.agent", "capture"]
 
 
@@ -159,6 +160,47 @@ def test_standard_input_from_a_file_is_the_commands_own(tmp_path: Path) -> None:
     assert done.stdout == b"one\n"
     record = only(tmp_path / "store")
     assert record.blob(record.data["stdin"]["blob"]) == b"one\ntwo\nthree\n"
+
+
+def test_of_a_file_that_is_partly_read_the_rest_is_kept(tmp_path: Path) -> None:
+    (tmp_path / "in").write_bytes(b"one\ntwo\nthree\n")
+    words = " ".join([*AGENT, "--store", str(tmp_path / "store"), "--", "cat"])
+    with (tmp_path / "in").open("rb") as file:
+        done = subprocess.run(["sh", "-c", f"read line; {words}"], stdin=file, check=True, capture_output=True)
+    record = only(tmp_path / "store")
+    assert done.stdout == record.blob(record.data["stdin"]["blob"]) == b"two\nthree\n"
+
+
+def test_a_folder_that_is_gone(tmp_path: Path) -> None:
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    words = " ".join([*AGENT, "--store", str(tmp_path / "store"), "--"])
+    script = f"cd {gone} && rmdir {gone} && {words} sh -c 'echo here; exit 3'"
+    done = subprocess.run(
+        ["sh", "-c", script], check=False, capture_output=True, env=os.environ | {"PYTHONPATH": REPOSITORY}
+    )
+    assert (done.returncode, done.stdout) == (3, b"here\n")
+
+
+@pytest.mark.skipif(os.getuid() != 0 or sys.platform != "linux", reason="a control group of one's own needs root")
+def test_a_kill_for_want_of_memory_is_called_that(tmp_path: Path) -> None:
+    group = Path("/sys/fs/cgroup/memory") / f"dsenv-test-{os.getpid()}"
+    try:
+        group.mkdir()
+        (group / "memory.limit_in_bytes").write_text(str(120 << 20))
+    except OSError:
+        pytest.skip("this container may not make control groups")
+    try:
+        words = " ".join([*AGENT, "--store", str(tmp_path), "--", sys.executable, "-c", "'x = bytearray(300 << 20)'"])
+        script = f"echo $$ > {group}/cgroup.procs && exec {words}"
+        done = subprocess.run(["sh", "-c", script], check=False, capture_output=True, timeout=60)
+        assert done.returncode == -signal.SIGKILL
+    finally:
+        eventually(lambda: not (group / "cgroup.procs").read_text())
+        group.rmdir()
+    found = only(tmp_path).data["signature"]
+    assert found is not None
+    assert (found["signal"], found["cause"]) == ("SIGKILL", "out-of-memory")
 
 
 def test_standard_input_that_never_ends_is_not_waited_for(tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ from dsenv.agent.capture.options import USAGE, ArgumentsError, Options, Project,
 from dsenv.agent.capture.spool import Spool
 
 OWN_FAILURE = 125
-STDIN_CAP = 64 << 20
+STDIN_CAP = 16 << 20
 INPUT_CAP, INPUTS_CAP = 64 << 20, 2 << 30
 
 _FORWARDED = {
@@ -38,10 +38,20 @@ def main(arguments: List[str]) -> int:
     except ArgumentsError as problem:
         _say("capture: {}\n{}".format(problem, USAGE))
         return OWN_FAILURE
-    ended = Run(options).execute()
+    if not hasattr(os, "fork"):
+        _say("capture: this system has no processes as POSIX has them; run it on Linux or macOS\n")
+        return OWN_FAILURE
+    try:
+        run = Run(options)
+    except Exception as problem:  # noqa: BLE001 - whatever is wrong with us, the command runs
+        return _without_record(options.command, problem)
+    ended = run.execute()
     if ended.signal is not None and os.getpid() != 1:
         _die_by(ended.signal)
     return ended.code if ended.signal is None else 128 + ended.signal
+
+
+Stdin = Tuple[Dict[str, Any], Optional[bytes]]  # schema.Stdin, and the content that is kept
 
 
 class Ended(NamedTuple):
@@ -57,7 +67,7 @@ class Run:
     def __init__(self, options: Options) -> None:
         self.options = options
         self.begun, self.started = monotonic(), time_ns() // 1000
-        self.cwd = os.getcwd()
+        self.cwd = _working_folder()
         self.project: Project = project_of(options, self.cwd)
         self.run_id = options.run_id or runid.new()
         self.store = store_of(options, self.project, os.environ)
@@ -124,7 +134,7 @@ class Run:
         keeper = self._keeper(Keeper, 0)
         keeper.output.add(2, text.encode("utf-8", "replace"))
         keeper.start()
-        self._finish(keeper, Ended(code, None), None, None)
+        self._finish(keeper, Ended(code, None), _stdin_file(), None)
         if self.spool is not None:
             self.spool.remove()
         return Ended(code, None)
@@ -149,36 +159,60 @@ class Run:
             source = InputRelay(child.stdin, terminal=child.session, cap=STDIN_CAP)
             source.start()
         keeper.start()
+        file = _stdin_file()
         ended, usage = _wait(child, watched)
         output.finish(_LEFT_BEHIND)
-        self._finish(keeper, ended, source, usage)
+        self._finish(keeper, ended, file if source is None else _stdin_pipe(source), usage)
         return ended
 
-    def _finish(self, keeper: Any, ended: Ended, source: Any, usage: Any) -> None:
-        name = signal.Signals(ended.signal).name if ended.signal is not None else None
-        now = time_ns() // 1000
+    def _finish(self, keeper: Any, ended: Ended, stdin: Stdin, usage: Any) -> None:
+        """Complete the record. Whatever is wrong with us, the command's end is told as it was."""
+        try:
+            finished = keeper.finish(self._values(ended, stdin[0], usage), stdin[1])
+        except Exception as problem:  # noqa: BLE001 - see above
+            _tell_syslog(self.run_id, "{}: {}".format(type(problem).__name__, problem))
+            return
+        if finished["record"] is None and finished["trouble"]:
+            _tell_syslog(self.run_id, finished["trouble"][0])
+        if self.options.as_json:
+            _print_json(finished)
+
+    def _values(self, ended: Ended, stdin: Dict[str, Any], usage: Any) -> Dict[str, Any]:
         resources: Dict[str, Any] = {"wall_seconds": round(monotonic() - self.begun, 6)}
         if usage is not None:
             scale = 1 if sys.platform == "darwin" else 1024
-            resources.update(
-                user_seconds=usage.ru_utime, system_seconds=usage.ru_stime, max_rss=usage.ru_maxrss * scale
-            )
-        stdin, kept = _stdin_facts(source)
+            times = {"user_seconds": usage.ru_utime, "system_seconds": usage.ru_stime}
+            resources.update(times, max_rss=usage.ru_maxrss * scale)
         umask = os.umask(0)
         os.umask(umask)
-        values = {
+        return {
             "status": "succeeded" if ended == Ended(0, None) else "failed",
             "exit": ended.code if ended.signal is None else None,
-            "signal": name,
-            "ended": now,
+            "signal": signal.Signals(ended.signal).name if ended.signal is not None else None,
+            "ended": time_ns() // 1000,
             "umask": umask,
             "stdin": stdin,
             "resources": resources,
         }
-        finished = keeper.finish(values, kept)
-        _tell_syslog(finished)
-        if self.options.as_json:
-            _print_json(finished)
+
+
+def _working_folder() -> str:
+    """Where we are; the folder may have been deleted under us."""
+    try:
+        return os.getcwd()
+    except OSError:
+        return os.environ.get("PWD", "/")
+
+
+def _without_record(command: List[str], problem: Exception) -> int:
+    """Become the command."""
+    _tell_syslog(command[0], "not recorded: {}: {}".format(type(problem).__name__, problem))
+    try:
+        os.execvp(command[0], command)  # noqa: S606 - an argv list, no shell
+    except OSError as error:
+        found = spawn.CannotStart(command[0], error.errno or 0)
+        _say("capture: {}\n".format(found))
+        return found.code
 
 
 def _as_given(environ: Mapping[str, str]) -> Dict[str, str]:
@@ -248,22 +282,40 @@ def _raw_terminal(child: spawn.Child) -> Any:
     return lambda: termios.tcsetattr(0, termios.TCSADRAIN, before)
 
 
-def _stdin_facts(source: Any) -> Tuple[Dict[str, Any], Optional[bytes]]:
-    """What the command's standard input was, and the beginning of it."""
+def _stdin_file() -> Stdin:
+    """What our standard input is, and its content from where the command begins to read it, if it is a file."""
     import stat
 
     try:
         info = os.fstat(0)
+        if os.isatty(0):
+            return {"kind": "terminal"}, None
+        if not stat.S_ISREG(info.st_mode):
+            return {"kind": "null"}, None
+        # The command may have read on already, so the place is that of the descriptor when it was started.
+        kept = os.pread(0, STDIN_CAP, _STDIN_OFFSET)
     except OSError:
         return {"kind": "null"}, None
+    size = max(0, info.st_size - _STDIN_OFFSET)
+    return {"kind": "file", "size": size, "truncated": size > len(kept)}, kept
+
+
+def _offset() -> int:
+    try:
+        return os.lseek(0, 0, os.SEEK_CUR)
+    except OSError:
+        return 0
+
+
+_STDIN_OFFSET = _offset()
+
+
+def _stdin_pipe(source: Any) -> Stdin:
+    """What came through a pipe, and the beginning of it."""
     if os.isatty(0):
         return {"kind": "terminal"}, None
-    if source is not None:
-        kept = bytes(source.kept)
-        return {"kind": "pipe", "size": source.size, "truncated": source.size > len(kept)}, kept
-    if not stat.S_ISREG(info.st_mode):
-        return {"kind": "null"}, None
-    return {"kind": "file", "size": info.st_size, "truncated": info.st_size > STDIN_CAP}, os.pread(0, STDIN_CAP, 0)
+    kept = bytes(source.kept)
+    return {"kind": "pipe", "size": source.size, "truncated": source.size > len(kept)}, kept
 
 
 def _say(text: str) -> None:
@@ -272,13 +324,11 @@ def _say(text: str) -> None:
         os.write(2, text.encode("utf-8", "surrogateescape"))
 
 
-def _tell_syslog(finished: Dict[str, Any]) -> None:
+def _tell_syslog(name: str, text: str) -> None:
     """Where there is no record there is at least a line that says why."""
-    if finished.get("record") is not None or not finished.get("trouble"):
-        return
     import syslog
 
-    syslog.syslog(syslog.LOG_WARNING, "dsenv capture {}: {}".format(finished.get("id"), finished["trouble"][0]))
+    syslog.syslog(syslog.LOG_WARNING, "dsenv capture {}: {}".format(name, text))
 
 
 def _print_json(finished: Dict[str, Any]) -> None:

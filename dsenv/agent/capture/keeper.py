@@ -12,7 +12,7 @@ from time import monotonic, time_ns
 from typing import Any, Callable, Dict, List, Mapping, Optional, cast
 
 from dsenv import __version__
-from dsenv.agent.capture import codetree, facts, record
+from dsenv.agent.capture import codetree, facts, oom, record
 from dsenv.agent.capture.options import Options, Project
 from dsenv.agent.capture.outputlog import OutputLog
 from dsenv.agent.capture.spool import Spool, sweep
@@ -42,6 +42,7 @@ class Keeper(threading.Thread):
         self._read = 0
         self._python: Optional[Dict[str, Any]] = None
         self._complete = False
+        self._killed = oom.kills()
 
     def prepare(self, environ: Mapping[str, str], command: Mapping[str, Any]) -> None:
         """What is known at the start. `command` has cwd, pid, started and hash_seed."""
@@ -66,6 +67,14 @@ class Keeper(threading.Thread):
         _step_back()
         self.output.start()
         try:
+            self._keep()
+        except Exception as problem:  # noqa: BLE001 - a traceback would go to the command's stderr
+            self.trouble.append("{}: {}".format(type(problem).__name__, problem))
+        finally:
+            self.output.attach_if_not(None)
+
+    def _keep(self) -> None:
+        try:
             self.writer = open_writer(self.store, self._environ)
             self._put("started.json", self.started)
             self.writer.put(record.key(self.run_id, "heartbeat"), _now())
@@ -74,7 +83,7 @@ class Keeper(threading.Thread):
             self.writer.put(record.key(self.run_id, "reserved"), bytes(_RESERVED))
         except StoreWriteError as error:
             self.trouble.append(str(error))
-            self.output.attach(None)
+            self.output.attach_if_not(None)
             if self.writer is None:
                 return
         for step in (self._snapshot, self._describe):
@@ -140,11 +149,10 @@ class Keeper(threading.Thread):
             if self._python is not None:
                 self._try(self._set_environment)
         self._try(self._release)
+        cause = oom.CAUSE if values["signal"] == "SIGKILL" and oom.kills() != self._killed else None
         told = record.gather(self.spool.events() if self.spool else [])
         record.redact(told.failures, self.redactor)
-        frames, found, related = record.judge(
-            told, values["exit"], values["signal"], self.project.root, values.pop("cause", None)
-        )
+        frames, found, related = record.judge(told, values["exit"], values["signal"], self.project.root, cause)
         values.update(signature=found, related=related, env=self.env, output_bytes=self.output.size)
         written = self._write(told, frames, values, stdin)
         return dict(written, store=self.writer.url, record=record.key(self.run_id, ""))

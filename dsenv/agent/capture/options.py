@@ -10,10 +10,10 @@ from dsenv.agent import places
 
 USAGE = (
     "usage: capture [--store S] [--run-id ID] [--kind production|development] [--project NAME] [--task NAME]\n"
-    "               [--root DIR] [--lock FILE] [--record-entropy] [--replay FILE] [--json] -- CMD...\n"
+    "               [--root DIR] [--lock FILE] [--replay FILE] [--json] -- CMD...\n"
 )
 _VALUES = ("store", "run-id", "kind", "project", "task", "root", "lock", "replay")
-_FLAGS = ("json", "record-entropy")
+_FLAGS = ("json",)
 _RUN_ID = re.compile(r"\d{8}T\d{6}-\d{6}-[a-z2-7]{4}")
 _MARKERS = ("dsenv.toml", ".git", "pyproject.toml")
 
@@ -35,7 +35,6 @@ class Options(NamedTuple):
     lock: str = ""
     replay: str = ""
     as_json: bool = False
-    record_entropy: bool = False
 
 
 def parse(arguments: List[str]) -> Options:
@@ -65,7 +64,7 @@ def parse(arguments: List[str]) -> Options:
     if values["store"] and "://" in values["store"] and not values["store"].startswith("s3://"):
         raise ArgumentsError("a store is a folder or s3://bucket/prefix, not {}".format(values["store"]))
     texts = {name.replace("-", "_"): value for name, value in values.items() if name != "kind"}
-    return Options(rest, kind=kind, as_json=flags["json"], record_entropy=flags["record-entropy"], **texts)
+    return Options(rest, kind=kind, as_json=flags["json"], **texts)
 
 
 class Project(NamedTuple):

@@ -55,6 +55,11 @@ class OutputLog(threading.Thread):
         self._log = log
         self._attached.set()
 
+    def attach_if_not(self, log: Optional[Log]) -> None:
+        """The same, unless it was done."""
+        if not self._attached.is_set():
+            self.attach(log)
+
     def add(self, stream: int, data: bytes) -> None:
         """Bytes that the command wrote to stream 1 or 2. Returns at once."""
         with self._changed:
@@ -77,6 +82,12 @@ class OutputLog(threading.Thread):
 
     def run(self) -> None:
         self._attached.wait()
+        try:
+            self._write()
+        except Exception as problem:  # noqa: BLE001 - a traceback would go to the command's stderr
+            self._trouble("the output is not complete: {}: {}".format(type(problem).__name__, problem))
+
+    def _write(self) -> None:
         idle = 0
         while True:
             with self._changed:

@@ -20,7 +20,7 @@ PART_SIZE = 16 << 20
 _ATTEMPTS = 5
 _FIRST_DELAY, _LONGEST_DELAY = 0.2, 5.0
 _TIMEOUT = 10.0
-_DOWN_SECONDS = 60.0
+_REST_SECONDS, _DOWN_SECONDS = 5.0, 60.0
 _RETRIED = frozenset([408, 429, 500, 502, 503, 504])
 _URL = re.compile(r"s3://([a-z0-9][a-z0-9.-]{1,61}[a-z0-9])(?:/(.*))?", re.DOTALL)
 _EXPIRY_MARGIN = 300.0
@@ -124,12 +124,12 @@ class S3Writer(Writer):
     def _send(self, method: str, key: str, query: Query, data: bytes) -> Answer:
         """One request, repeated with growing, random delays while the service or the way to it fails.
 
-        A service that was away a moment ago is asked once only: a record is many objects, and a command's end must
-        not wait for each of them.
+        A service that was away a moment ago is not asked, or once only: a record is many objects, and a command's end
+        must not wait for each of them.
         """
-        problem = ""
-        down = time.monotonic() - self._failed < _DOWN_SECONDS
-        for attempt in range(1 if down else _ATTEMPTS):
+        problem = "it was away a moment ago"
+        since = time.monotonic() - self._failed
+        for attempt in range(0 if since < _REST_SECONDS else 1 if since < _DOWN_SECONDS else _ATTEMPTS):
             if attempt:
                 longest = min(_FIRST_DELAY * 2**attempt, _LONGEST_DELAY)
                 time.sleep(random.uniform(longest / 2, longest))  # noqa: S311 - spreads retries, hides nothing
@@ -148,7 +148,8 @@ class S3Writer(Writer):
                 continue
             self._failed = float("-inf")
             return answer
-        self._failed = time.monotonic()
+        if since >= _REST_SECONDS:
+            self._failed = time.monotonic()
         raise StoreWriteError("cannot reach {}: {}".format(self.url, problem))
 
     def _once(self, method: str, key: str, query: Query, data: bytes) -> Answer:

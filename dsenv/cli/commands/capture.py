@@ -36,9 +36,6 @@ def capture(
     lock: Annotated[
         str | None, typer.Option("--lock", metavar="FILE", help="The lock; default: pylock.toml in the root.")
     ] = None,
-    record_entropy: Annotated[
-        bool, typer.Option("--record-entropy", help="Also keep what the system's random source gave.")
-    ] = False,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print one JSON document on stdout; the command's stdout goes to stderr.")
     ] = False,
@@ -55,5 +52,5 @@ def capture(
     values = {"store": store, "run-id": run_id, "kind": kind.value, "project": project, "task": task}
     values |= {"root": root, "lock": lock}
     words = [word for name, value in values.items() if value for word in (f"--{name}", value)]
-    words += [f"--{name}" for name, flag in (("record-entropy", record_entropy), ("json", as_json)) if flag]
+    words += ["--json"] if as_json else []
     raise typer.Exit(agent.main([*words, "--", *command]))

@@ -36,7 +36,7 @@ def test_export_does_not_replace_what_is_not_ours(tmp_path: Path, capsys: pytest
 def test_capture_is_documented_and_runs_without_the_fast_path_too(tmp_path: Path) -> None:
     words = [sys.executable, "-m", "dsenv", "capture"]
     shown = subprocess.run([*words, "--help"], check=True, capture_output=True, text=True).stdout
-    assert "Example: dsenv capture" in shown and "--record-entropy" in shown
+    assert "Example: dsenv capture" in shown and "--run-id" in shown
     code = "import sys; from dsenv.cli.main import main; sys.exit(main(sys.argv[1:]))"
     command = ["capture", "--store", str(tmp_path), "--task", "t", "--json", "--", "sh", "-c", "echo out; exit 3"]
     done = subprocess.run([sys.executable, "-c", code, *command], check=False, capture_output=True, text=True)

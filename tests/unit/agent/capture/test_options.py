@@ -13,7 +13,6 @@ def test_everything_that_can_be_asked_for() -> None:
         "--lock=/l",
         "--replay",
         "/x.json",
-        "--record-entropy",
         "--json",
         "--",
         "python",
@@ -33,7 +32,6 @@ def test_everything_that_can_be_asked_for() -> None:
         lock="/l",
         replay="/x.json",
         as_json=True,
-        record_entropy=True,
     )
     assert parse(["python", "--version"]).command == ["python", "--version"]
 

@@ -9,7 +9,9 @@ from typing import Any
 
 import pytest
 
-from dsenv.agent.capture import facts, record, spool
+from dsenv.agent.capture import facts, oom, record, spool
+from dsenv.agent.capture.keeper import Keeper
+from dsenv.agent.capture.options import Options, Project
 from dsenv.agent.capture.outputlog import OutputLog
 from dsenv.agent.redact import Redactor
 from dsenv.agent.schema import OUTPUT_HEADER, Distribution
@@ -219,3 +221,61 @@ def test_inputs_that_cannot_be_kept_are_said(tmp_path: Path) -> None:
     assert "sha256" in lines[1] and "blob" not in lines[1] and "sha256" not in lines[2]
     assert "blob" in lines[3] and lines[4] == {"path": "/none", "missing": True}
     assert "blob" not in lines[5]
+
+
+@pytest.mark.parametrize(
+    ("membership", "file", "content", "expected"),
+    [
+        ("0::/pod/x\n", "pod/x/memory.events", "low 0\noom 4\noom_kill 3\n", 3),
+        ("0::/pod/x\n", "memory.events", "oom_kill 2\n", 2),
+        ("5:cpu:/\n4:memory,x:/pod\n", "memory/pod/memory.oom_control", "under_oom 0\noom_kill 7\n", 7),
+        ("4:memory:/pod\n", "memory/pod/memory.oom_control", "under_oom 0\n", None),
+        ("0::/\n", "unified/memory.events", "oom_kill 1\n", 1),
+        ("damaged\n", "memory.events", "oom_kill 1\n", None),
+        ("0::/\n", "memory.events", "oom_kill many\n", None),
+    ],
+)
+def test_kills_for_want_of_memory(
+    membership: str, file: str, content: str, expected: int | None, tmp_path: Path
+) -> None:
+    (tmp_path / file).parent.mkdir(parents=True, exist_ok=True)
+    (tmp_path / file).write_text(content)
+    (tmp_path / "membership").write_text(membership)
+    assert oom.kills(str(tmp_path), str(tmp_path / "membership")) == expected
+    assert oom.kills(str(tmp_path), str(tmp_path / "absent")) is None
+
+
+class Failing(Keeper):
+    """Something that nobody thought of."""
+
+    def _snapshot(self) -> None:
+        raise RuntimeError("unforeseen")
+
+
+def test_an_error_that_nobody_thought_of_stays_in_the_record(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    project = Project(str(tmp_path), None, None, True)
+    keeper = Failing(Options(["x"]), project, str(tmp_path / "store"), "20260102T030405-000000-abcd", None)
+    keeper.prepare({"A": "b"}, {"cwd": "/", "started": 1, "pid": 2, "hash_seed": "3"})
+    keeper.start()
+    finished = keeper.finish({"status": "failed", "exit": 1, "signal": None, "stdin": {}}, b"in")
+    assert finished["trouble"] == ["RuntimeError: unforeseen"]
+    assert finished["record"] is not None and (tmp_path / "store" / finished["record"] / "record.json").exists()
+    assert capfd.readouterr().err == ""
+
+
+class Broken(Redactor):
+    """A bug."""
+
+    def text(self, text: str, where: str, place: str) -> str:
+        raise RuntimeError("unforeseen")
+
+
+def test_an_error_in_the_log_is_told_and_nothing_else(capfd: pytest.CaptureFixture[str]) -> None:
+    trouble: list[str] = []
+    output = OutputLog(Broken(), trouble.append)
+    output.start()
+    output.attach(Memory())
+    output.add(1, b"x\n")
+    output.close()
+    assert trouble == ["the output is not complete: RuntimeError: unforeseen"]
+    assert capfd.readouterr().err == ""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import threading
+import time
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -163,7 +164,7 @@ def test_trouble_that_passes_is_waited_out(server: Callable[[Answerer], str], mo
     assert next(answers, None) is None
 
 
-def test_a_service_that_stays_away_is_asked_once_more_only(
+def test_a_service_that_stays_away_is_asked_less_and_less(
     server: Callable[[Answerer], str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "_FIRST_DELAY", 0.001)
@@ -174,10 +175,12 @@ def test_a_service_that_stays_away_is_asked_once_more_only(
         return 503, b""
 
     made = writer(server(answer))
-    for _ in range(2):
-        with pytest.raises(StoreWriteError, match="cannot reach s3://acme/p: 503"):
+    for seconds, expected in ((float("inf"), module._ATTEMPTS), (0.0, 0), (module._REST_SECONDS, 1)):
+        seen.clear()
+        made._failed = time.monotonic() - seconds
+        with pytest.raises(StoreWriteError, match="cannot reach s3://acme/p: "):
             made.put("k", b"x")
-    assert len(seen) == module._ATTEMPTS + 1
+        assert len(seen) == expected
     assert seen[0] == "/acme/p/k"
 
 

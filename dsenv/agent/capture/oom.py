@@ -1,0 +1,44 @@
+"""Whether the kernel killed something in our control group for want of memory."""
+
+from __future__ import annotations
+
+import os
+from typing import Iterator, Optional
+
+CAUSE = "out-of-memory"
+
+
+def kills(root: str = "/sys/fs/cgroup", membership: str = "/proc/self/cgroup") -> Optional[int]:
+    """How many processes it has killed so far; None where nobody counts (no cgroups, or a kernel before 4.13)."""
+    for file in _counters(root, membership):
+        try:
+            with open(file, encoding="ascii", errors="replace") as lines:
+                for line in lines:
+                    name, _, number = line.partition(" ")
+                    if name == "oom_kill":
+                        return int(number)
+        except (OSError, ValueError):
+            continue
+    return None
+
+
+def _counters(root: str, membership: str) -> Iterator[str]:
+    """Where the count may be: in a container, its own group is often mounted as the root."""
+    try:
+        with open(membership, encoding="utf-8", errors="replace") as lines:
+            groups = [line.rstrip("\n").split(":", 2) for line in lines]
+    except OSError:
+        return
+    for group in groups:
+        if len(group) != 3:
+            continue
+        _, controllers, path = group
+        if controllers == "":
+            places, name = [root, os.path.join(root, "unified")], "memory.events"
+        elif "memory" in controllers.split(","):
+            places, name = [os.path.join(root, "memory")], "memory.oom_control"
+        else:
+            continue
+        for place in places:
+            yield os.path.join(place, path.lstrip("/"), name)
+            yield os.path.join(place, name)
