@@ -27,13 +27,13 @@ def main(arguments: List[str]) -> int:
         if plan.get("staging"):
             namespace.arrange(plan["staging"], [(s, t) for s, t in plan["places"]], plan["hidden"])
         os.chdir(plan["cwd"])
-    except (namespace.NamespaceError, OSError) as error:
+        os.environ.clear()
+        os.environ.update(plan["env"])
+    except (namespace.NamespaceError, OSError, ValueError) as error:
         sys.stderr.write("{}\n".format(error))
         return NOT_PREPARED
     _end_with_parent()
     os.umask(plan["umask"])
-    os.environ.clear()
-    os.environ.update(plan["env"])
     from dsenv.agent.capture import command
 
     return command.main(plan["capture"])

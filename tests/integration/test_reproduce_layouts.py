@@ -11,6 +11,7 @@ import pytest
 
 from dsenv.agent.replay import namespace
 from dsenv.config import paths
+from dsenv.errors import RecordError
 from dsenv.events import Cancel, ignore
 from dsenv.workflows import reproduce as workflow
 from dsenv.workflows.reproduce.model import Isolation
@@ -147,3 +148,46 @@ def test_folders_that_the_program_closed_do_not_stay(place: Place, way: Isolatio
     )
     place.run(PYTHON, "job.py")
     assert place.reproduce(way).verdict == "same-failure"
+
+
+def test_a_program_in_the_root_folder(place: Place, way: Isolation) -> None:
+    """As in a container: nothing of this machine is covered but what has the program's own names."""
+    place.write("app/dsenv-job.py", "raise ValueError(open('dsenv-d.txt').read())")
+    place.write("app/dsenv-d.txt", "x")
+    place.run(PYTHON, "dsenv-job.py")
+    record = workflow.open_record("last", str(place.folder / "store"))
+    inputs = [item | {"path": item["path"].replace(str(place.there / "app"), "")} for item in record.inputs()]
+    place.there.rename(place.folder / "elsewhere")
+    record.data["code"]["root"] = record.data["cwd"] = "/"
+    record.data["command"] = [PYTHON, "/dsenv-job.py"]
+
+    class InRoot(type(record)):  # type: ignore[misc]
+        def inputs(self) -> list[object]:
+            return list(inputs)
+
+    record.__class__ = InRoot
+    result = workflow.reproduce(record, workflow.Options(isolation=way), emit=ignore, cancel=Cancel())
+    assert result.verdict == "same-failure", result.observed
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"cwd": "relative"},
+        {"cwd": "/a/../../b"},
+        {"cwd": "/a\0b"},
+        {"command": ["a\0b"]},
+        {"env": {"A": "\0"}},
+        {"env": {"A=B": ""}},
+        {"code": {"root": "/x/.."}},
+    ],
+)
+def test_what_no_process_can_have_had_is_refused(place: Place, change: dict[str, object]) -> None:
+    place.write("app/job.py", "1 / 0")
+    place.run(PYTHON, "job.py")
+    record = workflow.open_record("last", str(place.folder / "store"))
+    for key, value in change.items():
+        known = record.data.get(key)
+        record.data[key] = known | value if isinstance(value, dict) and isinstance(known, dict) else value  # type: ignore[literal-required]
+    with pytest.raises(RecordError, match="cannot have been"):
+        workflow.plan(record)

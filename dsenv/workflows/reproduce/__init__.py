@@ -112,6 +112,8 @@ def _in_scratch(record: Record, made: Plan, prefix: str, options: Options, emit:
             emit(Notice("a mount namespace could not be set up; files are redirected instead", "warning"))
             again = dataclasses.replace(options, isolation="redirect")
             return _in_scratch(record, plan(record, again), prefix, again, emit, cancel)
+        if code == NOT_PREPARED and not _recorded(scratch, run_id):
+            return _impossible(record, made, "its folders could not be set up here; the reason is in the output above")
         return _judge(record, scratch, run_id, seconds, options)
     finally:
         if not options.keep:
@@ -182,7 +184,7 @@ def _judge(record: Record, scratch: Scratch, run_id: str, seconds: float, option
         return dataclasses.replace(broken, not_restored=not_restored)
     again = Record(FolderStore(scratch.store), run_id)
     recorded, observed = record.data.get("signature"), scratch.as_recorded(again.data.get("signature"))
-    verdict = compare(recorded, observed)
+    verdict = compare(scratch.comparable(recorded), scratch.comparable(observed))
     return Reproduction(
         run=made.run,
         verdict=verdict,

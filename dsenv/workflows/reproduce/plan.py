@@ -11,10 +11,12 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from dsenv.agent import schema
+from dsenv.errors import RecordError
 from dsenv.runs.record import Record
 from dsenv.workflows.reproduce import environment, working_tree
 from dsenv.workflows.reproduce.model import Choice, CodeChoice, InputPlan, Isolation, Item, Plan
 
+_CHANGED = "the record was changed; do not trust it"
 # Files by which a developer changes what a program does: for `--code working-tree` the edited ones count.
 SETTINGS = frozenset({".cfg", ".ini", ".toml", ".yaml", ".yml"})
 
@@ -25,9 +27,10 @@ def plan(record: Record, *, code: CodeChoice = "recorded", isolation: Isolation 
     `isolation` is chosen by what the machine allows when it is not given.
     """
     data = record.data
-    choice = environment.choose(record)
     root = data["code"]["root"] if data.get("code") else data.get("cwd", "/")
-    chosen = isolation or ("namespace" if namespaces() and _can_cover(root) else "redirect")
+    _check(data, root)
+    choice = environment.choose(record)
+    chosen = isolation or ("namespace" if namespaces() else "redirect")
     inputs = tuple(_input(item, root, code) for item in _first_seen(record.inputs()))
     env, placeholders = _variables(data)
     restored, lost = _accounts(record, choice, code, inputs)
@@ -44,7 +47,7 @@ def plan(record: Record, *, code: CodeChoice = "recorded", isolation: Isolation 
         cwd=data.get("cwd", root),
         argv=tuple(data.get("command", [])),
         env=env,
-        umask=data.get("umask", 0o022),
+        umask=data.get("umask", 0o022) & 0o777,
         environment=choice,
         inputs=inputs,
         stdin=data.get("stdin", {}).get("blob"),
@@ -63,9 +66,15 @@ def namespaces() -> bool:
     return subprocess.run(probe, check=False, stdin=subprocess.DEVNULL, capture_output=True).returncode == 0
 
 
-def _can_cover(root: str) -> bool:
-    """The root folder itself cannot be covered by a project."""
-    return PurePosixPath(root).is_absolute() and PurePosixPath(root) != PurePosixPath("/")
+def _check(data: schema.Record, root: str) -> None:
+    """Raise RecordError for folders, words and variables that no process can have had."""
+    for name, folder in (("project", root), ("working", data.get("cwd", root))):
+        if not folder.startswith("/") or os.path.normpath(folder) != folder or "\0" in folder:
+            raise RecordError(f"{folder!r} cannot have been the {name} folder of {data.get('id')}", hint=_CHANGED)
+    variables = data.get("env", {})
+    words = [*data.get("command", []), *variables.values(), *variables]
+    if any("\0" in word for word in words) or any("=" in name or not name for name in variables):
+        raise RecordError(f"the command or variables of {data.get('id')} cannot have been used", hint=_CHANGED)
 
 
 def _first_seen(items: list[schema.Input]) -> list[schema.Input]:
@@ -75,7 +84,11 @@ def _first_seen(items: list[schema.Input]) -> list[schema.Input]:
         known = first.get(item.get("path", ""))
         if known is None or (known.get("missing") and not item.get("missing")):
             first[item.get("path", "")] = item
-    return [item for path, item in first.items() if path.startswith("/") and ".." not in path.split("/")]
+    return [
+        item
+        for path, item in first.items()
+        if path.startswith("/") and os.path.normpath(path) == path and "\0" not in path
+    ]
 
 
 def _input(item: schema.Input, root: str, code: CodeChoice) -> InputPlan:

@@ -142,7 +142,7 @@ class Scratch:
             content = {"staging": str(self.folder / "staging"), **self._view(prefix, env)}
         else:
             root, mapping = str(self.tree), self._mapping(prefix, env)
-            cwd = rewrite(self.plan.cwd, mapping)
+            cwd = root if self.plan.cwd == self.plan.root else rewrite(self.plan.cwd, mapping)
             argv = tuple(rewrite(word, mapping) for word in argv)
             env = {name: rewrite(value, mapping) for name, value in env.items()}
             content = {"places": [], "hidden": []}
@@ -166,7 +166,7 @@ class Scratch:
     def _view(self, prefix: str, env: dict[str, str]) -> dict[str, Any]:
         """What is shown where in the mount namespace."""
         outside = [item for item in self.plan.inputs if not is_below(item.path, self.plan.root)]
-        shown = [self.plan.root, *self._absent(env), *(item.path for item in outside if item.action == "put")]
+        shown = [*self._roots(), *self._absent(env), *(item.path for item in outside if item.action == "put")]
         places = [(str(self.place_of(path)), path) for path in shown]
         for path in self._kept(prefix):
             covered = self.place_of(path)
@@ -174,6 +174,21 @@ class Scratch:
             covered.mkdir(exist_ok=True) if Path(path).is_dir() else covered.touch()
             places.append((path, path))
         return {"places": places, "hidden": [item.path for item in outside if item.action == "hide"]}
+
+    def _roots(self) -> list[str]:
+        """What the restored project covers: its folder; of one in `/` only what is not a folder of this machine."""
+        if self.plan.root != "/":
+            return [self.plan.root]
+        found: list[str] = []
+        pending = [self.tree]
+        while pending:
+            for entry in pending.pop().iterdir():
+                path = f"/{entry.relative_to(self.tree)}"
+                if entry.is_dir() and not entry.is_symlink() and Path(path).is_dir():
+                    pending.append(entry)
+                else:
+                    found.append(path)
+        return found
 
     def _kept(self, prefix: str) -> list[str]:
         """What must stay visible although it lies in the recorded project, which is covered by its restored copy.
@@ -183,6 +198,8 @@ class Scratch:
         needed = [*interpreters.folders(prefix), sys.prefix, sys.base_prefix, str(self.folder)]
         if self.plan.code == "recorded":
             needed += [item.path for item in self.plan.inputs if item.action == "here"]
+        if self.plan.root == "/":
+            return []
         inside = [path for path in dict.fromkeys(needed) if is_below(path, self.plan.root) and Path(path).exists()]
         return [path for path in inside if path != self.plan.root]
 
@@ -193,7 +210,7 @@ class Scratch:
             for item in self.plan.inputs
             if item.action in {"put", "hide"} and not is_below(item.path, self.plan.root)
         ]
-        moved = [self.plan.root, *(_topmost_absent(path) for path in (*outside, *self._absent(env)))]
+        moved = [*self._roots(), *(_topmost_absent(path) for path in (*outside, *self._absent(env)))]
         kept = [path for path in self._kept(prefix) if not is_below(os.fspath(self.folder), path)]
         for path in kept:
             covered = self.place_of(path)
@@ -204,11 +221,19 @@ class Scratch:
 
     def as_recorded(self, found: schema.Signature | None) -> schema.Signature | None:
         """A signature with the recorded name of its file, which may have been put beside the project here."""
-        frame = found["frame"] if found else None
-        files = os.fspath(self.folder / "files")
-        if found is None or frame is None or not is_below(frame["file"], files):
-            return found
-        return {**found, "frame": {**frame, "file": frame["file"][len(files) :]}}
+        return _in_folder(found, os.fspath(self.folder / "files"), "/")
+
+    def comparable(self, found: schema.Signature | None) -> schema.Signature | None:
+        """A signature whose file is named from the project wherever that was."""
+        return _in_folder(self.as_recorded(found), self.plan.root, "")
+
+
+def _in_folder(found: schema.Signature | None, folder: str, instead: str) -> schema.Signature | None:
+    """A signature in which `instead` stands for a folder at the beginning of its file's name."""
+    frame = found["frame"] if found else None
+    if found is None or frame is None or not is_below(frame["file"], folder):
+        return found
+    return {**found, "frame": {**frame, "file": instead + frame["file"].removeprefix(folder).lstrip("/")}}
 
 
 def _topmost_absent(path: str) -> str:
