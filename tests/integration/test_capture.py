@@ -323,7 +323,9 @@ def test_failures_of_every_kind_are_found(body: str, kind: str, how: str, tmp_pa
     (tmp_path / "job.py").write_text(body)
     bare = subprocess.run([sys.executable, "job.py"], check=False, capture_output=True, cwd=tmp_path)
     done = capture(tmp_path / "store", [sys.executable, "job.py"], cwd=tmp_path)
-    assert (done.returncode, done.stdout, done.stderr) == (bare.returncode, bare.stdout, bare.stderr)
+    assert (done.returncode, done.stdout) == (bare.returncode, bare.stdout)
+    # Without descriptors, whoever measures coverage fails at the end as well.
+    assert done.stderr.partition(b"\nException ignored")[0] == bare.stderr.partition(b"\nException ignored")[0]
     record = only(tmp_path / "store")
     found, frames = record.data["signature"], record.frames()
     assert found is not None and found["type"] == kind, found
@@ -477,8 +479,8 @@ def test_on_a_terminal_the_command_has_one_too(tmp_path: Path) -> None:
     code = (
         "import os, sys, signal\n"
         "print([os.isatty(n) for n in (0, 1, 2)], os.get_terminal_size(), flush=True)\n"
-        "print('hello', input('name? '), flush=True)\n"
-        "try: signal.pause()\nexcept KeyboardInterrupt: print('interrupted', flush=True); sys.exit(8)"
+        "try: print('hello', input('name? '), flush=True); signal.pause()\n"
+        "except KeyboardInterrupt: print('interrupted', flush=True); sys.exit(8)"
     )
     pid, master = pty.fork()
     if pid == 0:

@@ -148,7 +148,6 @@ class Keeper(threading.Thread):
             self._look_for_python()
             if self._python is not None:
                 self._try(self._set_environment)
-        self._try(self._release)
         cause = oom.CAUSE if values["signal"] == "SIGKILL" and oom.kills() != self._killed else None
         told = record.gather(self.spool.events() if self.spool else [])
         record.redact(told.failures, self.redactor)
@@ -156,10 +155,6 @@ class Keeper(threading.Thread):
         values.update(signature=found, related=related, env=self.env, output_bytes=self.output.size)
         written = self._write(told, frames, values, stdin)
         return dict(written, store=self.writer.url, record=record.key(self.run_id, ""))
-
-    def _release(self) -> None:
-        assert self.writer is not None
-        self.writer.delete(record.key(self.run_id, "reserved"))
 
     def _write(self, told: record.Told, frames: Any, values: Dict[str, Any], stdin: Optional[bytes]) -> Dict[str, Any]:
         writer = self.writer
@@ -179,6 +174,8 @@ class Keeper(threading.Thread):
         return finished
 
     def _conclude(self, writer: Writer, finished: Dict[str, Any]) -> None:
+        """The end of the record, for which room was kept on the disk."""
+        writer.delete(record.key(self.run_id, "reserved"))
         self._put("record.json", finished)
         writer.put(record.index_key(self.run_id, finished["status"]), _json(record.summary(finished)))
         writer.delete(record.index_key(self.run_id, "running"))
