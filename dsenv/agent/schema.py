@@ -115,9 +115,12 @@ class Tree(TypedDict):
     packs: List[str]
 
 
-class Distribution(TypedDict, total=False):
+class _DistributionName(TypedDict):
     name: str
     version: str
+
+
+class Distribution(_DistributionName, total=False):
     url: str  # from direct_url.json, redacted
     commit: str
     editable: bool
@@ -134,10 +137,13 @@ class EnvironmentFacts(TypedDict, total=False):
     satisfied: Optional[bool]  # the distributions are what the lock says
 
 
-class Input(TypedDict, total=False):
+class _InputName(TypedDict):
+    path: str  # absolute
+
+
+class Input(_InputName, total=False):
     """A file that was read. `blob` is absent when the content was above the cap or could not be kept."""
 
-    path: str  # absolute
     size: int
     sha256: str
     blob: str
@@ -214,10 +220,13 @@ class Local(TypedDict, total=False):
     redacted: bool
 
 
-class FrameDetail(TypedDict, total=False):
+class _FramePlace(TypedDict):
     file: str  # absolute, as it ran
     function: str
     line: int
+
+
+class FrameDetail(_FramePlace, total=False):
     first_line: int  # number of source[0]
     source: List[str]
     user: bool  # the user's code, not a library
@@ -225,8 +234,11 @@ class FrameDetail(TypedDict, total=False):
     locals: List[Local]
 
 
-class ExceptionDetail(TypedDict, total=False):
+class _ExceptionType(TypedDict):
     type: str
+
+
+class ExceptionDetail(_ExceptionType, total=False):
     message: str
     notes: List[str]
     link: Optional[str]  # how the next (earlier) exception of the list led to this one: cause | context

@@ -39,7 +39,11 @@ def differences(record: Record, plan: Plan, observed: Record | None) -> tuple[Di
 
 def _fingerprints(record: Record, observed: Record) -> list[Difference]:
     """How the two places differ: packages, interpreter, CPU, limits, locale."""
-    report = compare(fingerprint.of_run(record.data), fingerprint.of_run(observed.data), names=("recorded", "here"))
+    try:
+        report = compare(fingerprint.of_run(record.data), fingerprint.of_run(observed.data), names=("recorded", "here"))
+    except (LookupError, TypeError, AttributeError, ValueError):
+        # The schema leaves the shape of a fingerprint open, and this one came from elsewhere.
+        return [Difference("record", "fingerprint", "unreadable", "", "what is known of that machine cannot be read")]
     return [
         Difference(
             "environment" if row.layer == "packages" else row.layer,

@@ -143,6 +143,7 @@ def test_locals_are_hidden_recursively_and_numbers_stay() -> None:
                 "notes": [f"tried {TOKEN}"],
                 "frames": [
                     {
+                        "file": "/app/job.py",
                         "function": "f",
                         "line": 3,
                         "source": ["    password = 'in-the-source'"],
