@@ -136,7 +136,8 @@ class Record:
             except OSError as error:
                 file.unlink(missing_ok=True)
                 raise StateError(
-                    f"cannot write {file}: {error.strerror}", hint="free some space, then repeat"
+                    f"cannot write {file}: {error.strerror}",
+                    hint="free some space, or set XDG_CACHE_HOME to a folder with more",
                 ) from error
             except RecordError:
                 file.unlink(missing_ok=True)

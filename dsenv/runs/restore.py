@@ -49,7 +49,8 @@ def code(record: Record, folder: Path) -> list[str]:
         left_out = [link.get("path", "") for link in tree["links"] if not _link(folder, link)]
     except OSError as error:
         raise StateError(
-            f"cannot write {error.filename or folder}: {error.strerror}", hint="free some space"
+            f"cannot write {error.filename or folder}: {error.strerror}",
+            hint="free some space, or set XDG_CACHE_HOME to a folder with more",
         ) from error
     return left_out
 

@@ -355,3 +355,24 @@ def test_the_program_of_a_debugged_reproduction_does_not_write_into_the_document
     done = subprocess.run(words, capture_output=True, check=False, start_new_session=True)
     assert json.loads(done.stdout)["verdict"] == "same-failure"
     assert b"noise" in done.stderr and done.returncode == 0
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux") or os.geteuid() != 0, reason="only root mounts a small disk")
+@pytest.mark.parametrize("size", ["4k", "40k", "200k"])
+def test_a_full_disk_is_said_and_leaves_nothing(
+    production: Production, tmp_path: Path, size: str, monkeypatch: pytest.MonkeyPatch, capsys: Any
+) -> None:
+    production.write("raise ValueError('x')")
+    production.run(sys.executable, "job.py")
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", disk], check=False).returncode != 0:
+        pytest.skip("this machine refuses mounts")
+    try:
+        monkeypatch.setenv("XDG_CACHE_HOME", str(disk))
+        assert main(["reproduce", "last", "--store", str(production.store), "--json"]) == 6
+        captured = capsys.readouterr()
+        assert captured.out == "" and "No space left" in captured.err and "XDG_CACHE_HOME" in captured.err
+        assert [file for file in disk.rglob("*") if file.is_file()] == []
+    finally:
+        subprocess.run(["umount", disk], check=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import stat
 from pathlib import Path
 
 from dsenv.config import paths
@@ -33,10 +34,20 @@ def open_store(url: str) -> Store:
         )
     from dsenv.runs.store.folder import FolderStore
 
-    folder = Path(url).expanduser().absolute()
-    if not folder.is_dir() and folder != paths.default_store():
+    try:
+        folder = Path(url).expanduser().absolute()
+        mode = folder.stat().st_mode
+    except (FileNotFoundError, NotADirectoryError) as error:
+        if folder == paths.default_store():
+            return FolderStore(folder)
         raise StoreError(
             f"there is no store at {folder}",
             hint="check the path; a store is made by the first `dsenv capture --store` or `dsenv run`",
-        )
+        ) from error
+    except OSError as error:
+        raise StoreError(f"cannot read {url}: {error.strerror}", hint=f"check its permissions: ls -ld {url}") from error
+    except (RuntimeError, ValueError) as error:  # ~nobody-of-that-name, or a NUL
+        raise UsageError(f"{url!r} is not a folder: {error}", hint="use a folder or s3://bucket/prefix") from error
+    if not stat.S_ISDIR(mode):
+        raise StoreError(f"{folder} is a file, not a store", hint="name the folder that holds `runs` and `index`")
     return FolderStore(folder)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+import stat
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
@@ -16,7 +17,7 @@ from dsenv.runs.store.base import Store
 def _translated(path: Path) -> Iterator[None]:
     try:
         yield
-    except (PermissionError, OSError) as error:
+    except OSError as error:
         raise StoreError(
             f"cannot read {path}: {error.strerror}", hint=f"check its permissions: ls -ld {path}"
         ) from error
@@ -29,16 +30,21 @@ class FolderStore(Store):
         super().__init__(str(folder))
         self.folder = folder
 
-    def _path(self, key: str) -> Path | None:
-        """The file of a key; None when it is absent or is reached through a link."""
-        path = self.folder
+    def _path(self, key: str, kind: Callable[[int], bool]) -> Path | None:
+        """The file or folder of a key; None when it is absent, of another kind, or is reached through a link."""
+        path, mode = self.folder, 0
         for part in key.rstrip("/").split("/"):
             if part in {"", ".", ".."} or "\0" in part:
                 raise StoreError(f"{key!r} is not a key of a store")
-            path = path / part
-            if path.is_symlink():
+            path /= part
+            with _translated(path):
+                try:
+                    mode = path.lstat().st_mode
+                except (FileNotFoundError, NotADirectoryError):
+                    return None
+            if stat.S_ISLNK(mode):
                 return None
-        return path
+        return path if kind(mode) else None
 
     def read(self, key: str, *, limit: int) -> bytes | None:
         stream = self.open(key)
@@ -51,20 +57,23 @@ class FolderStore(Store):
         return data
 
     def open(self, key: str) -> BinaryIO | None:
-        path = self._path(key)
-        if path is None or not path.is_file():
+        path = self._path(key, stat.S_ISREG)
+        if path is None:
             return None
         with _translated(path):
             handle = os.open(path, os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0))
             return os.fdopen(handle, "rb")
 
     def size(self, key: str) -> int | None:
-        path = self._path(key)
-        return path.stat().st_size if path is not None and path.is_file() else None
+        path = self._path(key, stat.S_ISREG)
+        if path is None:
+            return None
+        with _translated(path):
+            return path.stat().st_size
 
     def children(self, prefix: str) -> Iterator[str]:
-        path = self._path(prefix) if prefix else self.folder
-        if path is None or not path.is_dir():
+        path = self._path(prefix, stat.S_ISDIR) if prefix else self.folder
+        if path is None or (not prefix and not path.is_dir()):
             return
         with _translated(path), os.scandir(path) as entries:
             for entry in entries:

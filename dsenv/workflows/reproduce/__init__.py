@@ -180,7 +180,8 @@ def _judge(record: Record, scratch: Scratch, run_id: str, seconds: float, option
     made = scratch.plan
     not_restored = (*made.not_restored, *scratch.notes)
     if not _recorded(scratch, run_id):
-        broken = _impossible(record, made, "the reproduction ended before it could be recorded: it was killed")
+        reason = f"it ended before it could be recorded: it was killed, or there is no space in {scratch.folder.parent}"
+        broken = _impossible(record, made, reason)
         return dataclasses.replace(broken, not_restored=not_restored)
     again = Record(FolderStore(scratch.store), run_id)
     recorded, observed = record.data.get("signature"), scratch.as_recorded(again.data.get("signature"))

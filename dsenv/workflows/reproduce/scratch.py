@@ -9,6 +9,7 @@ import re
 import shutil
 import sys
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -69,7 +70,7 @@ class Scratch:
 
         Raises RecordError for inputs that cannot all be there, StateError when the disk refuses.
         """
-        try:
+        with self._writing():
             (self.folder / "staging").mkdir()
             self.tree.parent.mkdir(parents=True, exist_ok=True)
             self._code()
@@ -79,6 +80,11 @@ class Scratch:
                     self._put(item, self.place_of(item.path))
                 elif item.action == "hide" and is_below(item.path, self.plan.root):
                     self._hide(self.place_of(item.path))
+
+    @contextlib.contextmanager
+    def _writing(self) -> Iterator[None]:
+        try:
+            yield
         except OSError as error:
             raise StateError(
                 f"cannot write {error.filename or self.folder}: {error.strerror}",
@@ -127,32 +133,35 @@ class Scratch:
         return file
 
     def write_plan(self, prefix: str, run_id: str, *, debug: bool) -> list[str]:
-        """The command that runs the plan, everything it needs written into the folder."""
-        agent = self.folder / "agent.pyz"
-        agent.write_bytes(resources.agent_archive())
+        """The command that runs the plan, everything it needs written into the folder. Raises StateError."""
+        agent, replay, file = (self.folder / name for name in ("agent.pyz", "replay.json", "plan.json"))
+        with self._writing():
+            content, mapping = self._content(prefix)
+            root = str(self.tree) if mapping else self.plan.root
+            agent.write_bytes(resources.agent_archive())
+            replay.write_text(json.dumps({"paths": mapping, "debug": debug, "root": root}))
+            capture = ["--store", str(self.store), "--run-id", run_id, "--root", root, "--replay", str(replay), "--"]
+            content["capture"] = [*capture, *content.pop("argv")]
+            file.write_text(json.dumps(content))
+        return [sys.executable, "-I", "-S", str(agent), "replay", str(file)]
+
+    def _content(self, prefix: str) -> tuple[dict[str, Any], list[tuple[str, str]]]:
+        """What the process is to set up, and the paths to redirect when it has no view of its own."""
         python = self.record.data.get("environment", {}).get("python") or {}
         argv = environment.command(self.plan.environment, prefix, python, self.plan.argv)
         env = environment.variables(self.plan.environment, prefix, str(python.get("prefix", "")), self.plan.env)
         for folder in self._absent(env):
             self.place_of(folder).mkdir(parents=True, exist_ok=True)
-        mapping: list[tuple[str, str]] = []
-        content: dict[str, Any]
+        content: dict[str, Any] = {"cwd": self.plan.cwd, "argv": argv, "env": env, "umask": self.plan.umask}
         if self.plan.isolation == "namespace":
-            root, cwd = self.plan.root, self.plan.cwd
-            content = {"staging": str(self.folder / "staging"), **self._view(prefix, env)}
-        else:
-            root, mapping = str(self.tree), self._mapping(prefix, env)
-            cwd = root if self.plan.cwd == self.plan.root else rewrite(self.plan.cwd, mapping)
-            argv = tuple(rewrite(word, mapping) for word in argv)
-            env = {name: rewrite(value, mapping) for name, value in env.items()}
-            content = {"places": [], "hidden": []}
-        replay = self.folder / "replay.json"
-        replay.write_text(json.dumps({"paths": mapping, "debug": debug, "root": root}))
-        capture = ["--store", str(self.store), "--run-id", run_id, "--root", root, "--replay", str(replay), "--", *argv]
-        content |= {"cwd": cwd, "env": env, "umask": self.plan.umask, "capture": capture}
-        file = self.folder / "plan.json"
-        file.write_text(json.dumps(content))
-        return [sys.executable, "-I", "-S", str(agent), "replay", str(file)]
+            return content | {"staging": str(self.folder / "staging"), **self._view(prefix, env)}, []
+        mapping = self._mapping(prefix, env)
+        in_root = self.plan.cwd == self.plan.root
+        return content | {
+            "cwd": str(self.tree) if in_root else rewrite(self.plan.cwd, mapping),
+            "argv": tuple(rewrite(word, mapping) for word in argv),
+            "env": {name: rewrite(value, mapping) for name, value in env.items()},
+        }, mapping
 
     def _absent(self, env: dict[str, str]) -> list[str]:
         """Folders that the command takes for granted and that are not on this machine."""
