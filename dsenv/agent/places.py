@@ -14,6 +14,14 @@ def data_dir(environ: Mapping[str, str]) -> str:
     return os.path.join(base, "dsenv")
 
 
+def cache_dir(environ: Mapping[str, str]) -> str:
+    """The user's cache folder for dsenv: what is in it can be made again."""
+    base = environ.get("XDG_CACHE_HOME", "")
+    if not base.startswith("/"):
+        base = os.path.join(environ.get("HOME") or os.path.expanduser("~"), ".cache")
+    return os.path.join(base, "dsenv")
+
+
 def default_store(environ: Mapping[str, str]) -> str:
     """The folder that holds records when neither --store nor DSENV_STORE nor dsenv.toml names a store."""
     return os.path.join(data_dir(environ), "runs")

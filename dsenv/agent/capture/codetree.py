@@ -8,16 +8,18 @@ import os
 import re
 import stat
 import zlib
-from typing import Dict, Iterator, List, NamedTuple, Optional, Set, Tuple
+from typing import Dict, Iterator, List, Mapping, NamedTuple, Optional, Tuple
 
 from dsenv.agent.capture import git
+from dsenv.agent.capture.treecache import WORTHWHILE, Entry, TreeCache, now_ns
 from dsenv.agent.schema import FORMAT, PACK_HEADER, Code, Tree, TreeFile
-from dsenv.agent.store.base import Writer
+from dsenv.agent.store.base import Writer, blob_key
 
 FILE_CAP = 8 << 20
 TOTAL_CAP = 256 << 20
 FILES_CAP = 20_000
 _PACK_SIZE = 32 << 20
+_MAX_PACKS = 24
 _SAMPLE, _WORTHWHILE = 4096, 0.8
 
 _FOLDERS = frozenset(
@@ -173,20 +175,21 @@ class Packer:
 
     def __init__(self, writer: Writer) -> None:
         self._writer = writer
-        self._known: Set[str] = set()
         self._open: Dict[int, _Pack] = {}
-        self.packs: List[str] = []
+        self._filling: Dict[str, int] = {}
+        self.places: Dict[str, str] = {}  # the pack of each content, once it is stored
+        self.sizes: Dict[str, int] = {}
 
     def add(self, data: bytes) -> str:
         """Add a content, once. Returns its digest."""
         digest = hashlib.sha256(data)
         name = digest.hexdigest()
-        if name not in self._known:
-            self._known.add(name)
+        if name not in self._filling and name not in self.places:
             sample = data[:_SAMPLE]
             level = 1 if len(zlib.compress(sample, 1)) < len(sample) * _WORTHWHILE or len(data) < _SAMPLE else 0
             pack = self._open.setdefault(level, _Pack(level))
             pack.add(digest.digest(), data)
+            self._filling[name] = level
             if pack.size >= _PACK_SIZE:
                 self._store(level)
         return name
@@ -197,42 +200,106 @@ class Packer:
             self._store(level)
 
     def _store(self, level: int) -> None:
-        self.packs.append(self._writer.blob(self._open.pop(level).finish()))
+        pack = self._open.pop(level)
+        name = self._writer.blob(pack.finish())
+        self.sizes[name] = pack.size
+        stored = [content for content, at in self._filling.items() if at == level]
+        for content in stored:
+            self.places[content] = name
+            del self._filling[content]
 
 
-def snapshot(root: str, writer: Writer, *, marked: bool, avoid: Tuple[str, ...]) -> Code:
-    """Store the code tree. Raises StoreWriteError."""
-    found = find(root, marked=marked, avoid=avoid)
-    packer = Packer(writer)
-    files: List[TreeFile] = []
-    total = 0
-    for name in found.files:
-        content = _content(os.path.join(root, name))
+class Snapshot:
+    """One snapshot in the making: what is known from the last one is not read again."""
+
+    def __init__(self, root: str, writer: Writer, cache: TreeCache) -> None:
+        self._root = root
+        self._cache = cache
+        self._packer = Packer(writer)
+        self._usable = _still_there(cache, writer)
+        self._read: Dict[str, os.stat_result] = {}
+        self.files: List[TreeFile] = []
+        self.skipped: List[Dict[str, str]] = []
+        self.total = 0
+
+    def add(self, name: str) -> None:
+        """Take one file; one that went away meanwhile is left out."""
+        path = os.path.join(self._root, name)
+        try:
+            info = os.lstat(path)
+        except OSError:
+            return
+        entry = self._cache.get(name, info) if self._usable else None
+        if entry is not None and self.total + entry.size <= TOTAL_CAP:
+            self._packer.places.setdefault(entry.sha256, entry.pack)
+            self._note(name, info, entry.size, stat.S_IMODE(info.st_mode), entry.sha256)
+            return
+        content = _content(path)
         if content is None:
-            continue
+            return
         data, mode = content
         if _holds_key(data):
-            found.skipped.append({"path": name, "reason": "secret"})
-        elif total + len(data) > TOTAL_CAP:
-            found.skipped.append({"path": name, "reason": "too-large"})
+            self.skipped.append({"path": name, "reason": "secret"})
+        elif self.total + len(data) > TOTAL_CAP:
+            self.skipped.append({"path": name, "reason": "too-large"})
         else:
-            total += len(data)
-            files.append({"path": name, "mode": mode, "size": len(data), "sha256": packer.add(data)})
-    packer.close()
+            self._note(name, info, len(data), mode, self._packer.add(data))
+
+    def _note(self, name: str, info: os.stat_result, size: int, mode: int, digest: str) -> None:
+        self.total += size
+        self._read[name] = info
+        self.files.append({"path": name, "mode": mode, "size": size, "sha256": digest})
+
+    def finish(self, started_ns: int) -> List[str]:
+        """Store what is new and remember it all; returns the packs that together hold every file."""
+        self._packer.close()
+        places = self._packer.places
+        used = sorted({places[file["sha256"]] for file in self.files})
+        known = dict(self._cache.sizes, **self._packer.sizes)
+        sizes = {pack: known.get(pack, 0) for pack in used}
+        if len(self.files) >= WORTHWHILE and not _scattered(sizes, self.total):
+            entries = {file["path"]: self._entry(file, places[file["sha256"]]) for file in self.files}
+            self._cache.save(entries, sizes, started_ns)
+        elif self._usable:
+            self._cache.save({}, {}, started_ns)
+        return used
+
+    def _entry(self, file: TreeFile, pack: str) -> Entry:
+        info = self._read[file["path"]]
+        return Entry(file["size"], info.st_mtime_ns, info.st_ctime_ns, info.st_ino, file["sha256"], pack)
+
+
+def _still_there(cache: TreeCache, writer: Writer) -> bool:
+    packs = cache.packs()
+    return bool(packs) and all(writer.exists(blob_key(pack)) for pack in packs)
+
+
+def _scattered(sizes: Dict[str, int], total: int) -> bool:
+    """Whether a tree lies in so many packs, with so much else in them, that the next snapshot should begin anew."""
+    return len(sizes) > _MAX_PACKS or sum(sizes.values()) > 3 * total + _PACK_SIZE
+
+
+def snapshot(root: str, writer: Writer, *, marked: bool, avoid: Tuple[str, ...], environ: Mapping[str, str]) -> Code:
+    """Store the code tree. Raises StoreWriteError."""
+    started_ns = now_ns()
+    found = find(root, marked=marked, avoid=avoid)
+    making = Snapshot(root, writer, TreeCache.load(environ, writer.url, root))
+    for name in found.files:
+        making.add(name)
     tree: Tree = {
         "format": FORMAT,
-        "files": files,
+        "files": making.files,
         "links": [{"path": path, "target": target} for path, target in found.links],
         "folders": found.folders,
-        "packs": packer.packs,
+        "packs": making.finish(started_ns),
     }
     return {
         "root": root,
         "tree": writer.blob(json.dumps(tree, sort_keys=True).encode()),
-        "files": len(files),
-        "bytes": total,
+        "files": len(making.files),
+        "bytes": making.total,
         "vcs": git.facts(root),
-        "skipped": found.skipped[:1000],
+        "skipped": [*found.skipped, *making.skipped][:1000],
     }
 
 

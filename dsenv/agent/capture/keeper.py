@@ -102,7 +102,7 @@ class Keeper(threading.Thread):
             return
         avoid = (self.store,) + ((self.spool.folder,) if self.spool else ())
         self.started["code"] = codetree.snapshot(
-            self.project.root, self.writer, marked=self.project.marked, avoid=avoid
+            self.project.root, self.writer, marked=self.project.marked, avoid=avoid, environ=self._environ
         )
 
     def _describe(self) -> None:

@@ -117,8 +117,8 @@ def test_a_snapshot_is_the_same_for_the_same_tree(tmp_path: Path) -> None:
     write(root, "copy.py", data=b"a = 1\n" * 2000)
     write(root, "key.txt", data=b"-----BEGIN PRIVATE KEY-----\nabc")
     writer = open_writer(str(tmp_path / "store"), {})
-    first = codetree.snapshot(str(root), writer, marked=True, avoid=())
-    second = codetree.snapshot(str(root), writer, marked=True, avoid=())
+    first = codetree.snapshot(str(root), writer, marked=True, avoid=(), environ=os.environ)
+    second = codetree.snapshot(str(root), writer, marked=True, avoid=(), environ=os.environ)
     assert first == second
     assert (first["files"], first["bytes"]) == (3, 34_000)
     assert first["skipped"] == [{"path": "key.txt", "reason": "secret"}]
@@ -131,5 +131,5 @@ def test_a_snapshot_is_the_same_for_the_same_tree(tmp_path: Path) -> None:
 def test_an_empty_tree(tmp_path: Path) -> None:
     (tmp_path / "app").mkdir()
     writer = open_writer(str(tmp_path / "store"), {})
-    code = codetree.snapshot(str(tmp_path / "app"), writer, marked=True, avoid=())
+    code = codetree.snapshot(str(tmp_path / "app"), writer, marked=True, avoid=(), environ=os.environ)
     assert (code["files"], code["bytes"]) == (0, 0)
