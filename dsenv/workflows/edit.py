@@ -22,7 +22,7 @@ def local_file(recorded: str, root: str) -> Path:
     if is_below(recorded, root) and recorded != root:
         candidates.insert(0, here / recorded[len(root.rstrip("/")) + 1 :])
     for file in candidates:
-        if file.is_file():
+        if os.access(file, os.R_OK) and file.is_file():
             return file
     raise UsageError(f"there is no {candidates[0]} here", hint="start dsenv in the project's folder")
 

@@ -191,3 +191,37 @@ def test_what_no_process_can_have_had_is_refused(place: Place, change: dict[str,
         record.data[key] = known | value if isinstance(value, dict) and isinstance(known, dict) else value  # type: ignore[literal-required]
     with pytest.raises(RecordError, match="cannot have been"):
         workflow.plan(record)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become someone else")
+def test_a_user_reproduces_what_ran_in_a_folder_that_is_closed_to_them(place: Place, way: Isolation) -> None:
+    """As root's home in a container is to a developer."""
+    place.write("app/job.py", "raise ValueError(open('d').read())")
+    place.write("app/d", "x")
+    place.there.chmod(0o700)
+    python = "/usr/bin/python3"
+    if not Path(python).exists():
+        pytest.skip("needs a Python that every user may run")
+    place.run(python, str(place.there / "app/job.py"), env={"HOME": str(place.there)})
+    program = (
+        "import sys; sys.path[:0] = sys.argv[3:]; import os; os.environ['HOME'] = sys.argv[1] + '/home'\n"
+        "os.setgroups([]); os.setgid(65534); os.setuid(65534)\n"
+        "from dsenv.workflows import reproduce as w; from dsenv.events import Cancel, ignore\n"
+        "record = w.open_record('last', sys.argv[1] + '/store')\n"
+        "print(w.reproduce(record, w.Options(isolation=sys.argv[2]), emit=ignore, cancel=Cancel()).verdict)\n"
+    )
+    (place.folder / "home").mkdir()
+    for folder in (place.folder, *place.folder.parents):
+        if str(folder).startswith("/tmp/"):
+            folder.chmod(0o755)
+    subprocess.run(["chmod", "-R", "a+rX", place.folder / "store"], check=True)
+    os.chown(place.folder / "home", 65534, 65534)
+    done = subprocess.run(
+        [python, "-c", program, str(place.folder), way, *filter(None, sys.path)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if "ModuleNotFoundError" in done.stderr:
+        pytest.skip("that Python cannot use our packages")
+    assert done.stdout == "same-failure\n", done.stderr

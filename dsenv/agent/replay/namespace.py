@@ -135,7 +135,11 @@ class View:
     def _rebuild(self, folder: str, without: str = "") -> None:
         """Cover `folder` by one in memory that shows the same entries, less one."""
         copy = self._fresh()
-        for name in os.listdir(folder):
+        try:
+            names = os.listdir(folder)
+        except PermissionError:
+            names = []  # what is in a folder that is closed to us cannot be seen there either
+        for name in names:
             if name == without:
                 continue
             self._show(os.path.join(folder, name), os.path.join(copy, name))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -46,7 +47,7 @@ def choose(record: Record) -> Choice:
 def _unchanged(python: dict[str, Any], recorded: list[Any]) -> bool:
     """Whether the recorded interpreter is here and can import exactly what it could."""
     executable, version = str(python.get("executable", "")), str(python.get("version", ""))
-    if not executable.startswith("/") or not Path(executable).is_file() or _version_at(python) != version:
+    if not executable.startswith("/") or not os.access(executable, os.X_OK) or _version_at(python) != version:
         return False
     found = distributions.scan([str(path) for path in python.get("path", [])])
     return _names(found) == _names(recorded)
@@ -56,7 +57,7 @@ def _version_at(python: dict[str, Any]) -> str:
     """The version of the interpreter below a prefix, read from what installers leave there."""
     version = str(python.get("version", ""))
     config = Path(str(python.get("prefix", "/nonexistent"))) / "pyvenv.cfg"
-    if config.is_file():
+    if os.access(config, os.R_OK):
         for line in config.read_text(encoding="utf-8", errors="replace").splitlines():
             key, _, value = line.partition("=")
             if key.strip() in {"version", "version_info"}:
@@ -64,7 +65,7 @@ def _version_at(python: dict[str, Any]) -> str:
     header = Path(str(python.get("base_prefix") or python.get("prefix"))) / "include"
     minor = ".".join(version.split(".")[:2])
     patchlevel = header / f"python{minor}" / "patchlevel.h"
-    if patchlevel.is_file():
+    if os.access(patchlevel, os.R_OK):
         text = patchlevel.read_text(encoding="utf-8", errors="replace")
         return next((w.split('"')[1] for w in text.splitlines() if w.startswith("#define PY_VERSION ")), "")
     return version

@@ -169,7 +169,7 @@ class Scratch:
         return [
             folder
             for folder in dict.fromkeys(wanted)
-            if folder.startswith("/") and not Path(folder).is_dir() and not is_below(folder, self.plan.root)
+            if folder.startswith("/") and not _enterable(folder) and not is_below(folder, self.plan.root)
         ]
 
     def _view(self, prefix: str, env: dict[str, str]) -> dict[str, Any]:
@@ -180,7 +180,7 @@ class Scratch:
         for path in self._kept(prefix):
             covered = self.place_of(path)
             covered.parent.mkdir(parents=True, exist_ok=True)
-            covered.mkdir(exist_ok=True) if Path(path).is_dir() else covered.touch()
+            covered.mkdir(exist_ok=True) if _enterable(path) else covered.touch()
             places.append((path, path))
         return {"places": places, "hidden": [item.path for item in outside if item.action == "hide"]}
 
@@ -193,7 +193,7 @@ class Scratch:
         while pending:
             for entry in pending.pop().iterdir():
                 path = f"/{entry.relative_to(self.tree)}"
-                if entry.is_dir() and not entry.is_symlink() and Path(path).is_dir():
+                if entry.is_dir() and not entry.is_symlink() and _enterable(path):
                     pending.append(entry)
                 else:
                     found.append(path)
@@ -209,7 +209,7 @@ class Scratch:
             needed += [item.path for item in self.plan.inputs if item.action == "here"]
         if self.plan.root == "/":
             return []
-        inside = [path for path in dict.fromkeys(needed) if is_below(path, self.plan.root) and Path(path).exists()]
+        inside = [path for path in dict.fromkeys(needed) if is_below(path, self.plan.root) and os.access(path, os.R_OK)]
         return [path for path in inside if path != self.plan.root]
 
     def _mapping(self, prefix: str, env: dict[str, str]) -> list[tuple[str, str]]:
@@ -245,10 +245,15 @@ def _in_folder(found: schema.Signature | None, folder: str, instead: str) -> sch
     return {**found, "frame": {**frame, "file": instead + frame["file"].removeprefix(folder).lstrip("/")}}
 
 
+def _enterable(path: str) -> bool:
+    """Whether a folder is here and open to us: root's home was production's, perhaps, and is closed to others."""
+    return os.access(f"{path}/", os.R_OK | os.X_OK)
+
+
 def _topmost_absent(path: str) -> str:
     """The folder nearest to the root that is not on this machine on the way to `path`; itself when all are."""
     above = (os.fspath(folder) for folder in reversed(PurePosixPath(path).parents))
-    return next((folder for folder in above if not os.path.lexists(folder)), path)
+    return next((folder for folder in above if not _enterable(folder)), path)
 
 
 def rewrite(text: str, mapping: list[tuple[str, str]]) -> str:
