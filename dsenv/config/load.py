@@ -48,8 +48,26 @@ class Loaded:
 
 def find(start: Path | None = None) -> Path | None:
     """The nearest folder at or above `start` (default: the working folder) that has a dsenv.toml."""
-    here = (start or Path.cwd()).resolve()
-    return next((folder for folder in (here, *here.parents) if (folder / FILE).is_file()), None)
+    here = start.resolve() if start else _working_folder()
+    if here is None:
+        return None
+    return next((folder for folder in (here, *here.parents) if _is_file(folder / FILE)), None)
+
+
+def _working_folder() -> Path | None:
+    """None when it was deleted under us."""
+    try:
+        return Path.cwd().resolve()
+    except FileNotFoundError:
+        return None
+
+
+def _is_file(path: Path) -> bool:
+    """Whether there is such a file; in a folder that is closed to us there is none."""
+    try:
+        return path.is_file()
+    except PermissionError:
+        return False
 
 
 def load(start: Path | None = None) -> Loaded:
@@ -57,7 +75,7 @@ def load(start: Path | None = None) -> Loaded:
     root = find(start)
     if root is None:
         raise ConfigError(
-            f"no {FILE} in {(start or Path.cwd()).resolve()} or above it",
+            f"no {FILE} in {start or _working_folder() or 'a folder that was deleted'} or above it",
             hint="run `dsenv init` in your project's folder",
         )
     return Loaded(root, parse(root / FILE))

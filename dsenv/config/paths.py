@@ -47,7 +47,7 @@ def config_dir() -> Path:
 def runtime_dir() -> Path:
     """Sockets and pid files: gone after a reboot. Short, because socket paths are at most 107 bytes."""
     value = os.environ.get("XDG_RUNTIME_DIR", "")
-    if value.startswith("/") and Path(value).is_dir():
+    if value.startswith("/") and os.access(f"{value}/", os.W_OK | os.X_OK):
         return Path(value) / "dsenv"
     user = os.getuid() if hasattr(os, "getuid") else os.environ.get("USERNAME", "user")
     return Path(tempfile.gettempdir()) / f"dsenv-{user}"

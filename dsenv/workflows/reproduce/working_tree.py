@@ -20,9 +20,12 @@ def find() -> Path:
 
     Raises UsageError where that would be a whole home folder or disk.
     """
-    here = Path.cwd()
+    try:
+        here = Path.cwd()
+    except FileNotFoundError as error:
+        raise UsageError("the working folder was deleted", hint="cd to the code that you mended") from error
     for folder in (here, *here.parents):
-        if any((folder / name).exists() for name in _MARKERS):
+        if any(os.access(folder / name, os.F_OK) for name in _MARKERS):
             return folder
     if here in {Path.home(), Path("/")}:
         raise UsageError(f"{here} is no project", hint="repeat this in the folder of the code that you mended")

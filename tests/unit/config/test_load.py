@@ -74,3 +74,14 @@ def test_default_workstation_needs_no_table(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="no workstation called small") as caught:
         project.workstation("small")
     assert "big, default" in (caught.value.hint or "")
+
+
+def test_a_deleted_working_folder_is_no_project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    monkeypatch.chdir(gone)
+    gone.rmdir()
+    assert load.find() is None
+    assert load.load_if_any() is None
+    with pytest.raises(ConfigError, match="was deleted"):
+        load.load()
