@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import ClassVar
 
-from textual.app import App
+from textual.app import App, SuspendNotSupported
 from textual.binding import Binding, BindingType
 
-from dsenv.errors import DsenvError
+from dsenv.errors import DsenvError, UsageError
 from dsenv.events import Cancel, ignore
 from dsenv.tui import model
 from dsenv.tui.bridge import Bridge, Job, Tell, Told
@@ -113,7 +116,7 @@ class DsenvApp(App[int]):
             return
         try:
             record = reproduce.open_record(self._open_run_id(), self._store)
-            with self.suspend():
+            with self._terminal():
                 options = reproduce.Options(debug=True)
                 result = reproduce.reproduce(record, options, emit=ignore, cancel=Cancel())
             self.update(model.Reproduced(result))
@@ -129,10 +132,27 @@ class DsenvApp(App[int]):
             code = details.record.get("code")
             root = code["root"] if code else details.record.get("cwd", "/")
             file = edit.local_file(row.frame["file"], root)
-            with self.suspend():
+            with self._terminal():
                 edit.edit(file, row.frame["line"])
         except DsenvError as error:
             self.update(model.WorkEnded(model.Problem(error.message, error.hint or "")))
+
+    @contextmanager
+    def _terminal(self) -> Iterator[None]:
+        """The real terminal, for another program. Raises UsageError when there is none, or after Ctrl-C.
+
+        The loop's own handler of Ctrl-C would end the application when it comes back.
+        """
+        before = signal.signal(signal.SIGINT, signal.default_int_handler)
+        try:
+            with self.suspend():
+                yield
+        except SuspendNotSupported as error:
+            raise UsageError("this terminal cannot be given to another program", hint="use --no-tui") from error
+        except KeyboardInterrupt as error:
+            raise UsageError("interrupted") from error
+        finally:
+            signal.signal(signal.SIGINT, before)
 
     def action_leave(self) -> None:
         """Quit with the exit code that `reproduce` would have had."""

@@ -194,3 +194,22 @@ def test_hostile_text_is_shown_and_not_obeyed(tmp_path: Path) -> None:
         assert "\x1b" not in app.export_screenshot()
 
     play(DsenvApp("last-failed", str(tmp_path / "store")), script)
+
+
+def test_a_terminal_that_cannot_be_given_away_is_said(
+    store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As in a browser, where no editor and no pdb can be shown."""
+    (tmp_path / "train.py").write_text("\n")
+    (tmp_path / "dsenv.toml").write_text('[project]\nname = "p"\n')
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("EDITOR", "true")
+
+    async def script(app: DsenvApp, pilot: Pilot[int]) -> None:
+        await pilot.press("enter")
+        await settled(app, pilot)
+        await pilot.press("p")
+        await settled(app, pilot)
+        assert "cannot be given to another program" in problem_of(app).message
+
+    play(DsenvApp(None, str(store)), script)
