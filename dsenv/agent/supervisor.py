@@ -8,19 +8,17 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import fcntl
 import json
 import os
 import select
 import signal
 import socket
-import struct
 import subprocess
 import termios
 import time
 from typing import Any, Callable, Dict, List, Optional
 
-from dsenv.agent import protocol
+from dsenv.agent import child, protocol
 from dsenv.agent.joblog import Log
 from dsenv.agent.jobs import Job, exit_record
 from dsenv.agent.process import Process
@@ -119,17 +117,7 @@ class Supervisor:
             stdin, stdout, stderr = self._pipes(close)
             streams = (stdin, stdout, stderr)
         try:
-            self._process = subprocess.Popen(
-                self._spec["argv"],
-                stdin=streams[0],
-                stdout=streams[1],
-                stderr=streams[2],
-                cwd=self._spec["root"],
-                env=self._environ,
-                start_new_session=True,
-                restore_signals=True,
-                preexec_fn=_prepare_terminal if terminal else _prepare,  # noqa: PLW1509 - there is one thread
-            )
+            self._process = child.start(self._spec, self._environ, streams)
         except OSError as error:
             self._cannot_start(error)
         finally:
@@ -347,8 +335,7 @@ class Supervisor:
 
     def _resize(self, size: Dict[str, Any]) -> None:
         if self._terminal is not None:
-            rows, columns = int(size.get("rows") or 24), int(size.get("columns") or 80)
-            fcntl.ioctl(self._terminal, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
+            child.resize(self._terminal, size)
 
     def _queue(self, follower: Follower, frame: bytes) -> None:
         follower.outgoing += frame
@@ -403,13 +390,3 @@ class Supervisor:
     def _unwatch(self, descriptor: int) -> None:
         if self._handlers.pop(descriptor, None):
             self._poll.unregister(descriptor)
-
-
-def _prepare() -> None:
-    for number in (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTERM, signal.SIGCHLD):
-        signal.signal(number, signal.SIG_DFL)
-
-
-def _prepare_terminal() -> None:
-    _prepare()
-    fcntl.ioctl(0, termios.TIOCSCTTY, 0)
