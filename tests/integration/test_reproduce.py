@@ -24,6 +24,11 @@ from dsenv.workflows import reproduce as workflow
 from dsenv.workflows.reproduce.model import Isolation
 
 
+def unmeasured() -> dict[str, str]:
+    """The environment without the measuring of coverage, which reads, writes and prints in every Python."""
+    return {name: value for name, value in os.environ.items() if not name.startswith("COVERAGE_")}
+
+
 class Production:
     """A folder that plays a production machine, with a store beside it."""
 
@@ -50,7 +55,7 @@ class Production:
             input=stdin,
             capture_output=True,
             check=False,
-            env=os.environ | (env or {}),
+            env=unmeasured() | (env or {}),
             timeout=60,
         )
 
@@ -335,7 +340,7 @@ def test_being_told_to_end_cleans_up_as_ctrl_c_does(production: Production, numb
     file.chmod(0o600)
     file.write_text(file.read_text().replace('"SHORT"', '"OTHER"'))
     words = [sys.executable, "-m", "dsenv", "reproduce", "last", "--store", str(production.store), "--json"]
-    process = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    process = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=unmeasured())
     with process:
         assert process.stderr is not None and process.stdout is not None
         line = next(line for line in process.stderr if line.startswith("ready"))

@@ -43,7 +43,8 @@ class Place:
 
     def run(self, *argv: str, cwd: str = "app", env: dict[str, str] | None = None) -> None:
         words = [PYTHON, "-m", "dsenv.agent", "capture", "--store", str(self.folder / "store"), "--", *argv]
-        environ = os.environ | (env or {})
+        kept = {name: value for name, value in os.environ.items() if not name.startswith("COVERAGE_")}
+        environ = kept | (env or {})
         done = subprocess.run(words, cwd=self.there / cwd, env=environ, check=False, stdin=subprocess.DEVNULL)
         assert done.returncode != 0
 

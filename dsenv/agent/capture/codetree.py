@@ -11,6 +11,7 @@ import zlib
 from typing import Dict, Iterator, List, Mapping, NamedTuple, Optional, Tuple
 
 from dsenv.agent.capture import git
+from dsenv.agent.capture.birth import made_since
 from dsenv.agent.capture.treecache import WORTHWHILE, Entry, TreeCache, now_ns
 from dsenv.agent.schema import FORMAT, PACK_HEADER, Code, Tree, TreeFile
 from dsenv.agent.store.base import Writer, blob_key
@@ -58,6 +59,7 @@ _HARMLESS = re.compile(r"(?i)\.(?:example|sample|template|dist)$|\.pub$")
 # Of a folder that nothing marks as a project, only what looks like code is taken: it may be somebody's home.
 _CODE = (".py", ".toml", ".cfg", ".ini", ".yaml", ".yml", ".json", ".sh", ".sql", ".r", ".ipynb", ".txt", ".csv")
 _UNMARKED_CAP, _UNMARKED_FILES, _UNMARKED_DEPTH = 1 << 20, 2000, 4
+_FOLDERS_CAP, _FOLDERS_DEPTH = 3000, 6
 
 
 class Found(NamedTuple):
@@ -74,10 +76,12 @@ def is_secret_file(name: str) -> bool:
     return bool(_SECRET.match(name)) and not _HARMLESS.search(name)
 
 
-def find(root: str, *, marked: bool, avoid: Tuple[str, ...]) -> Found:
+def find(root: str, *, marked: bool, avoid: Tuple[str, ...], since_ns: Optional[int] = None) -> Found:
     """The files of the project at `root`; nothing below the absolute folders `avoid`.
 
-    What git tracks or would track, where there is git; else everything that is code or small data.
+    What git tracks or would track, where there is git; else everything that is code or small data. What was made
+    at `since_ns` or later is the command's own work and not what it found. `folders` are those that were there and
+    would not come back with any file: a command that writes into one fails without it.
     """
     listed = git.files(root) if marked else None
     names = _below(root, avoid, marked) if listed is None else _kept(root, listed, avoid)
@@ -86,22 +90,60 @@ def find(root: str, *, marked: bool, avoid: Tuple[str, ...]) -> Found:
         path = os.path.join(root, name)
         try:
             info = os.lstat(path)
+            if stat.S_ISDIR(info.st_mode) or made_since(path, info, since_ns):
+                continue
+            if stat.S_ISLNK(info.st_mode):
+                found.links.append((name, os.readlink(path)))
+            elif stat.S_ISREG(info.st_mode):
+                _sort_in(found, name, info.st_size, FILE_CAP if marked else _UNMARKED_CAP)
         except OSError:
             continue  # git still tracks what was deleted, and files go while we look
-        base = os.path.basename(name)
-        if stat.S_ISLNK(info.st_mode):
-            found.links.append((name, os.readlink(path)))
-        elif stat.S_ISDIR(info.st_mode):
-            found.folders.append(name)
-        elif not stat.S_ISREG(info.st_mode):
-            continue
-        elif is_secret_file(base):
-            found.skipped.append({"path": name, "reason": "secret"})
-        elif info.st_size > (FILE_CAP if marked else _UNMARKED_CAP) or len(found.files) >= FILES_CAP:
-            found.skipped.append({"path": name, "reason": "too-large"})
-        else:
-            found.files.append(name)
+    found.folders.extend(_bare_folders(root, found, avoid, marked, since_ns))
     return found
+
+
+def _sort_in(found: Found, name: str, size: int, cap: int) -> None:
+    if is_secret_file(os.path.basename(name)):
+        found.skipped.append({"path": name, "reason": "secret"})
+    elif size > cap or len(found.files) >= FILES_CAP:
+        found.skipped.append({"path": name, "reason": "too-large"})
+    else:
+        found.files.append(name)
+
+
+def _bare_folders(
+    root: str, found: Found, avoid: Tuple[str, ...], marked: bool, since_ns: Optional[int]
+) -> Iterator[str]:
+    """Folders that no kept file or link lies in, ignored ones too, near the top of the project."""
+    filled = set()
+    for name in [*found.files, *(link for link, _ in found.links)]:
+        folder = os.path.dirname(name)
+        while folder and folder not in filled:
+            filled.add(folder)
+            folder = os.path.dirname(folder)
+    waiting, seen = [""], 0
+    while waiting and seen < _FOLDERS_CAP:
+        inside = waiting.pop(0)
+        below = [name for name in _subfolders(root, inside, avoid, since_ns) if marked or not name.startswith(".")]
+        seen += len(below)
+        if inside.count(os.sep) < _FOLDERS_DEPTH:
+            waiting += below
+        if inside and inside not in filled and not below:
+            yield inside
+
+
+def _subfolders(root: str, inside: str, avoid: Tuple[str, ...], since_ns: Optional[int]) -> List[str]:
+    try:
+        with os.scandir(os.path.join(root, inside)) as entries:
+            return sorted(
+                os.path.join(inside, entry.name)
+                for entry in entries
+                if entry.is_dir(follow_symlinks=False)
+                and _enters(entry.path, entry.name, avoid)
+                and not made_since(entry.path, entry.stat(follow_symlinks=False), since_ns)
+            )
+    except OSError:
+        return []
 
 
 def _kept(root: str, names: List[str], avoid: Tuple[str, ...]) -> Iterator[str]:
@@ -145,8 +187,6 @@ def _below(root: str, avoid: Tuple[str, ...], marked: bool) -> Iterator[str]:
                 if not marked and count > _UNMARKED_FILES:
                     return
                 yield os.path.join(inside, name)
-        if marked and not folders and not files and inside:
-            yield inside
 
 
 class _Pack:
@@ -279,10 +319,18 @@ def _scattered(sizes: Dict[str, int], total: int) -> bool:
     return len(sizes) > _MAX_PACKS or sum(sizes.values()) > 3 * total + _PACK_SIZE
 
 
-def snapshot(root: str, writer: Writer, *, marked: bool, avoid: Tuple[str, ...], environ: Mapping[str, str]) -> Code:
-    """Store the code tree. Raises StoreWriteError."""
+def snapshot(
+    root: str,
+    writer: Writer,
+    *,
+    marked: bool,
+    avoid: Tuple[str, ...],
+    environ: Mapping[str, str],
+    since_ns: Optional[int] = None,
+) -> Code:
+    """Store the code tree, without what was made since `since_ns`. Raises StoreWriteError."""
     started_ns = now_ns()
-    found = find(root, marked=marked, avoid=avoid)
+    found = find(root, marked=marked, avoid=avoid, since_ns=since_ns)
     making = Snapshot(root, writer, TreeCache.load(environ, writer.url, root))
     for name in found.files:
         making.add(name)

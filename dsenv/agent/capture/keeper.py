@@ -102,7 +102,12 @@ class Keeper(threading.Thread):
             return
         avoid = (self.store,) + ((self.spool.folder,) if self.spool else ())
         self.started["code"] = codetree.snapshot(
-            self.project.root, self.writer, marked=self.project.marked, avoid=avoid, environ=self._environ
+            self.project.root,
+            self.writer,
+            marked=self.project.marked,
+            avoid=avoid,
+            environ=self._environ,
+            since_ns=self.started["started"] * 1000,
         )
 
     def _describe(self) -> None:
