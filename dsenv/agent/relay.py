@@ -7,7 +7,7 @@ import os
 import select
 import socket
 from collections import deque
-from typing import Deque, Optional
+from typing import Deque, Iterable, Optional
 
 from dsenv.agent import protocol
 
@@ -58,21 +58,26 @@ class Link:
                     return
                 self.send(protocol.encode(protocol.LOG, data))
 
-    def relay(self, connection: socket.socket, offset: int) -> None:
-        """Follow a job from `offset` until its supervisor closes or the client does."""
+    def relay(self, connection: socket.socket, offset: int) -> Optional[int]:
+        """Follow a job from `offset` of its log until its supervisor closes, and say which offset was reached.
+
+        That is not always the log's end: a supervisor may end while we wait for it to answer, or for a slow client.
+        None when the client closed.
+        """
         incoming = bytearray(protocol.encode_json(protocol.REQUEST, {"offset": offset}))
         with connection:
             self._sort(incoming)
             os.set_blocking(self._target, False)
             connection.setblocking(False)
             try:
-                self._pump(connection, incoming)
+                return self._pump(connection, incoming, offset)
             finally:
                 os.set_blocking(self._target, True)
 
-    def _pump(self, connection: socket.socket, incoming: bytearray) -> None:
+    def _pump(self, connection: socket.socket, incoming: bytearray, offset: int) -> Optional[int]:
         """`incoming` goes to the job, what comes from it to the client, with a bound on what is held here."""
         outgoing = bytearray()
+        decoder = protocol.Decoder()
         poll = select.poll()
         job = connection.fileno()
         for descriptor in (self._source, self._target, job):
@@ -87,13 +92,16 @@ class Link:
             for descriptor, event in poll.poll():
                 if descriptor == self._source:
                     if not self._take(incoming):
-                        return
+                        return None
                 elif descriptor == job:
-                    following = _exchange(connection, event, incoming, outgoing)
+                    data = _exchange(connection, event, incoming)
+                    offset += _pass_on(decoder.feed(data or b""), outgoing)
+                    following = data != b""
                     if not following:
                         poll.unregister(job)
                 elif not self._drain(outgoing):
-                    return
+                    return None
+        return offset
 
     def _take(self, incoming: bytearray) -> bool:
         """Read from the client. False when it has closed."""
@@ -129,8 +137,17 @@ class Link:
         return True
 
 
-def _exchange(connection: socket.socket, event: int, incoming: bytearray, outgoing: bytearray) -> bool:
-    """Move bytes to and from the job. False when its supervisor has closed."""
+def _pass_on(frames: Iterable[protocol.Frame], outgoing: bytearray) -> int:
+    """Add whole frames, since a supervisor can end inside of one. The number of bytes of the log among them."""
+    count = 0
+    for kind, payload in frames:
+        outgoing += protocol.encode(kind, payload)
+        count += len(payload) if kind == protocol.LOG else 0
+    return count
+
+
+def _exchange(connection: socket.socket, event: int, incoming: bytearray) -> Optional[bytes]:
+    """Move bytes to and from the job: what came, None for nothing yet, b"" when its supervisor has closed."""
     try:
         if event & select.POLLOUT and incoming:
             del incoming[: connection.send(incoming[:_BLOCK])]
@@ -139,12 +156,10 @@ def _exchange(connection: socket.socket, event: int, incoming: bytearray, outgoi
     except OSError:
         incoming.clear()  # the job is over; what it wrote before is still to be read
     if not event & (select.POLLIN | select.POLLHUP | select.POLLERR):
-        return True
+        return None
     try:
-        data = connection.recv(_BLOCK)
+        return connection.recv(_BLOCK)
     except BlockingIOError:
-        return True
+        return None
     except OSError:
-        return False
-    outgoing += data
-    return bool(data)
+        return b""

@@ -230,10 +230,9 @@ class Endpoint:
 
     def _follow(self, job: jobs.Job, offset: int, *, wait: bool = True) -> None:
         connection = detached.connect(job) if wait else None
-        if connection is not None:
-            self._link.relay(connection, offset)
-        else:
-            self._link.send_file(job.log, offset)
+        reached = self._link.relay(connection, offset) if connection is not None else offset
+        if reached is not None:
+            self._link.send_file(job.log, reached)
         self._reply(ended=True, **_outcome(job))
 
     def _jobs(self, request: Dict[str, Any]) -> None:
