@@ -117,9 +117,9 @@ def _include(wanted: bool) -> None:
     file = Path(os.path.realpath(Path.home() / ".ssh" / "config"))
     ours = [_MARK, f'Include "{folder() / "config"}"']
     try:
-        text = file.read_text(encoding="utf-8", errors="surrogateescape") if file.exists() else ""
+        text = file.read_bytes().decode("utf-8", "surrogateescape") if file.exists() else ""  # with its own line ends
         mode = file.stat().st_mode & 0o777 if file.exists() else 0o600
-        rest = "".join(line for line in text.splitlines(keepends=True) if line.rstrip("\n") not in ours)
+        rest = "".join(line for line in text.splitlines(keepends=True) if line.rstrip("\r\n") not in ours)
         new = "".join(f"{line}\n" for line in ours) + rest if wanted else rest
         if new == text:
             return
