@@ -49,7 +49,8 @@ def _unchanged(python: dict[str, Any], recorded: list[Any]) -> bool:
     executable, version = str(python.get("executable", "")), str(python.get("version", ""))
     if not executable.startswith("/") or not os.access(executable, os.X_OK) or _version_at(python) != version:
         return False
-    found = distributions.scan([str(path) for path in python.get("path", [])])
+    folders = python.get("path")
+    found = distributions.scan([str(path) for path in folders]) if isinstance(folders, list) else []
     return _names(found) == _names(recorded)
 
 
