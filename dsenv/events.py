@@ -104,9 +104,11 @@ class Cancel:
 
 
 class StepNote:
-    """Handed out by `step`; what is set as `note` ends up in `StepFinished`."""
+    """Handed out by `step`; what is set as `note` ends up in `StepFinished`. `failed` makes it a `StepFailed`, for
+    work that came to an end without an error of ours but did not do what it was for."""
 
     note: str = ""
+    failed: bool = False
 
 
 @contextmanager
@@ -120,7 +122,11 @@ def step(emit: Emit, name: str, title: str) -> Iterator[StepNote]:
     except BaseException as error:
         emit(StepFailed(name, title, monotonic() - begun, str(error) or type(error).__name__))
         raise
-    emit(StepFinished(name, title, monotonic() - begun, holder.note))
+    seconds = monotonic() - begun
+    if holder.failed:
+        emit(StepFailed(name, f"{title}: {holder.note}" if holder.note else title, seconds, holder.note))
+    else:
+        emit(StepFinished(name, title, seconds, holder.note))
 
 
 def as_json(event: Event) -> dict[str, Any]:

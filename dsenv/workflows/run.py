@@ -134,7 +134,8 @@ def run_tasks(
             request = {**_request(target, machine, mine, runid.new(), ready), "root": root}
             answer = _start(client, machine, request)
             ran = _follow(target, machine, client, mine, answer, console, emit, cancel)
-            note.note = "" if ran.code == 0 else f"exit code {ran.code}"
+            note.failed = ran.code != 0 or ran.status != "done"
+            note.note = f"exit code {ran.code}" if note.failed else ""
         runs.append(ran)
         return ran.code == 0 and ran.status == "done"
 

@@ -47,9 +47,27 @@ def plan(tasks: Mapping[str, Task], name: str, parameters: Sequence[str]) -> Pla
             )
     planned = []
     for task in order:
-        values = {key: given.get(key, _text(value)) for key, value in tasks[task].params.items()}
+        values = {key: _value(key, given.get(key), default) for key, default in tasks[task].params.items()}
         planned.append(Planned(task, command(task, tasks[task].run, values), list(tasks[task].needs)))
     return Plan(planned)
+
+
+def _value(key: str, given: str | None, default: str | int | float | bool) -> str:
+    """A parameter as text: what was given, when it is of the default's type. Raises UsageError."""
+    if given is None or isinstance(default, str):
+        return _text(default) if given is None else given
+    wanted = {bool: "true or false", int: "a whole number", float: "a number"}[type(default)]
+    try:
+        if isinstance(default, bool):
+            fits = given in {"true", "false"}
+        else:
+            type(default)(given)
+            fits = True
+    except ValueError:
+        fits = False
+    if not fits:
+        raise UsageError(f"{key} is {wanted}, not {given}", hint=f"for example: -p {key}={_text(default)}")
+    return given
 
 
 def command(name: str, line: str, values: Mapping[str, str]) -> list[str]:

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import os
+import signal
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,6 +18,17 @@ from dsenv.providers.local.layout import Layout, current_user
 from dsenv.testing.transports import TransportConformance
 from dsenv.transports.base import Pty, Transport
 from dsenv.transports.ssh import SshTransport
+
+
+def children() -> list[int]:
+    """The processes that this one started and that still live."""
+    found = []
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        with contextlib.suppress(OSError):
+            fields = stat.read_text().rpartition(")")[2].split()
+            if int(fields[1]) == os.getpid() and fields[0] != "Z":
+                found.append(int(stat.parent.name))
+    return found
 
 
 @pytest.fixture
@@ -31,6 +45,10 @@ def endpoint(tmp_path: Path) -> Iterator[Endpoint]:
         loops.append(asyncio.get_running_loop())
         task = asyncio.create_task(asyncssh_server.serve(layout, port))
         await done.wait()
+        # As with sshd, a command outlives its channel; here nothing may outlive the test.
+        for child in children():
+            os.kill(child, signal.SIGKILL)
+        await asyncio.sleep(0.3)
         task.cancel()
         await asyncio.sleep(0.1)
 

@@ -117,3 +117,20 @@ def test_one_at_a_time() -> None:
 
     assert tasks.execute(plan, run, 1) == []
     assert most == 1
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ("n=x", "n is a whole number, not x"),
+        ("rate=fast", "rate is a number, not fast"),
+        ("loud=1", "loud is true or false"),
+    ],
+)
+def test_a_parameter_has_the_type_of_its_default(given: str, message: str) -> None:
+    known = {"t": Task(run="echo {n} {rate} {loud} {name}", params={"n": 1, "rate": 0.5, "loud": True, "name": "x"})}
+    with pytest.raises(UsageError, match=message) as caught:
+        tasks.plan(known, "t", [given])
+    assert "for example: -p" in (caught.value.hint or "")
+    planned = tasks.plan(known, "t", ["n=-3", "rate=1e-3", "loud=false", "name=7"])
+    assert planned.tasks[0].argv == ["echo", "-3", "1e-3", "false", "7"]
