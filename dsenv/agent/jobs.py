@@ -19,6 +19,8 @@ from dsenv.agent.process import Process
 _ID = re.compile(r"^[A-Za-z0-9][A-Za-z0-9._-]{0,79}$")
 _STARTING_SECONDS = 30.0
 _KEPT = 200
+_SESSION_SECONDS = 60.0  # that the end of a session can still be asked for
+SESSION = "ssh-"  # how the id of a session begins: what `dsenv ssh` opened, and nobody wants back
 
 RUNNING, DONE, LOST = "running", "done", "lost"
 
@@ -77,6 +79,10 @@ class Job:
             raise JobError("job {} is damaged".format(self.name))
         return value
 
+    def is_session(self) -> bool:
+        """Whether it is a shell or a command of one connection, of which nothing is kept."""
+        return self.name.startswith(SESSION)
+
     def ended(self) -> Optional[Dict[str, Any]]:
         """The exit record (`exit`, `signal`, `ended`), or None while there is none."""
         try:
@@ -101,14 +107,18 @@ class Job:
             return DONE
         if self.supervisor() is not None:
             return RUNNING
-        try:
-            age = time.time() - os.stat(self.folder).st_mtime
-        except OSError:
-            raise JobError("there is no job {}".format(self.name)) from None
+        age = self.idle()
         if self.ended() is not None:
             return DONE  # it ended between the two looks
         young = age < _STARTING_SECONDS and not os.path.exists(os.path.join(self.folder, "supervisor.json"))
         return RUNNING if young else LOST
+
+    def idle(self) -> float:
+        """Seconds since it began or ended. Raises JobError when there is no such job."""
+        try:
+            return time.time() - os.stat(self.folder).st_mtime
+        except OSError:
+            raise JobError("there is no job {}".format(self.name)) from None
 
     def describe(self) -> Dict[str, Any]:
         """The facts with status, exit and the size of the log."""
@@ -129,11 +139,12 @@ class Job:
 
 
 def listing(state: str) -> List[Job]:
-    """All jobs, oldest first."""
+    """All jobs, oldest first: an id says when."""
     try:
-        names = sorted(os.listdir(os.path.join(state, "jobs")))
+        names = os.listdir(os.path.join(state, "jobs"))
     except OSError:
         return []
+    names.sort(key=lambda name: name[len(SESSION) :] if name.startswith(SESSION) else name)
     return [Job(state, name) for name in names if _ID.match(name)]
 
 
@@ -156,8 +167,12 @@ def using(state: str, root: str, group: str) -> List[Job]:
 
 
 def prune(state: str) -> None:
-    """Forget the oldest finished jobs, with their logs and snapshots, beyond the number that is kept."""
-    for job in listing(state)[:-_KEPT]:
+    """Forget sessions that ended with nobody there, and the oldest finished jobs, beyond the number that is kept."""
+    found = listing(state)
+    for job in found:
+        if job.is_session() and job.status() != RUNNING and job.idle() > _SESSION_SECONDS:
+            job.remove()
+    for job in [job for job in found if not job.is_session()][:-_KEPT]:
         if job.status() != RUNNING:
             release(state, job)
             job.remove()

@@ -233,7 +233,10 @@ class Endpoint:
         reached = self._link.relay(connection, offset) if connection is not None else offset
         if reached is not None:
             self._link.send_file(job.log, reached)
-        self._reply(ended=True, **_outcome(job))
+        outcome = _outcome(job)
+        self._reply(ended=True, **outcome)
+        if job.is_session() and outcome["status"] != jobs.RUNNING:
+            job.remove()  # what a shell has shown is nobody's later
 
     def _jobs(self, request: Dict[str, Any]) -> None:
         name = request.get("job")

@@ -56,10 +56,23 @@ def exit_code(error: DsenvError) -> int:
 def write(text: str) -> None:
     """One message to stderr. A reader that went away must not turn into a second error."""
     try:
-        sys.stderr.write(text if text.endswith("\n") else text + "\n")
+        text = text if text.endswith("\n") else text + "\n"
+        sys.stderr.write("\r\n" + text.replace("\n", "\r\n") if _is_raw() else text)
         sys.stderr.flush()
     except (OSError, ValueError):
         pass
+
+
+def _is_raw() -> bool:
+    """Whether stderr is a terminal that a run has to itself: a new line does not begin on the left there."""
+    if sys.platform == "win32":
+        return False
+    import termios
+
+    try:
+        return not termios.tcgetattr(sys.stderr.fileno())[1] & termios.OPOST
+    except (termios.error, OSError, ValueError):
+        return False
 
 
 def report(error: DsenvError, *, as_json: bool = False) -> None:

@@ -60,7 +60,7 @@ class TerminalConsole:
         detachable: bool = True,
         signals: bool = True,
     ) -> None:
-        """`raw`: the job has a terminal, so every key goes to it. `stdin`: forward standard input.
+        """`raw`: every key goes to a job that has a terminal, while it lasts. `stdin`: forward standard input.
 
         `whole_lines`: several jobs write, so no line of one may end up in a line of another. `signals`: ^C goes
         to the job; else it ends us. `detachable`: the second ^C leaves the job running; else all go to it.
@@ -97,12 +97,18 @@ class TerminalConsole:
 
     def attach(self, control: Control) -> None:
         self._controls.append(control)
+        raw = self._raw and control.terminal
+        if raw:  # not sooner and not longer: ^C is ours before and after, and our lines begin on the left
+            undo = contextlib.ExitStack()
+            undo.enter_context(_raw_mode())
+            control.when_over(undo.close)
+            control.resize(*size())
         if self._stdin:
-            threading.Thread(target=self._forward, args=(control,), daemon=True, name="stdin").start()
+            threading.Thread(target=self._forward, args=(control, raw), daemon=True, name="stdin").start()
 
     @contextlib.contextmanager
     def active(self) -> Iterator[None]:
-        """While the run lasts: raw mode where asked for, ^C and window changes to the job, all undone at the end."""
+        """While the run lasts: ^C and window changes go to the job. All is undone at the end."""
         with contextlib.ExitStack() as stack:
             if self._signals:
                 threading.Thread(target=self._pass_on, daemon=True, name="signals").start()
@@ -111,7 +117,6 @@ class TerminalConsole:
                 stack.callback(self._requests.put, "")
             if self._raw:
                 stack.enter_context(_handler("WINCH", self._requests.put))
-                stack.enter_context(_raw_mode())
             yield
             for (_, stream), rest in self._partial.items():
                 self._put(self._targets[stream], rest)
@@ -149,7 +154,7 @@ class TerminalConsole:
         for control in self._controls:
             control.detach()
 
-    def _forward(self, control: Control) -> None:
+    def _forward(self, control: Control, raw: bool) -> None:
         last_interrupt = 0.0
         while True:
             try:
@@ -159,13 +164,13 @@ class TerminalConsole:
             if not data:
                 control.stdin_end()
                 return
-            if self._raw and self._detachable and data == _INTERRUPT:
+            if raw and self._detachable and data == _INTERRUPT:
                 now = time.monotonic()
                 if now - last_interrupt < _TWICE_SECONDS:
                     self._detach()
                     return
                 last_interrupt = now
-            elif self._raw:
+            elif raw:
                 last_interrupt = 0.0
             if not control.stdin(data):
                 return

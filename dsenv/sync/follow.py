@@ -49,7 +49,11 @@ class Console(Protocol):
 class Control:
     """What a terminal can do to a job. Safe from any thread; never raises for a lost connection."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, terminal: bool = True) -> None:
+        """`terminal`: whether the job may have one."""
+        self.terminal = terminal
+        self._size: tuple[int, int] | None = None
+        self._when_over: list[Callable[[], None]] = []
         self._changed = threading.Condition()
         self._client: AgentClient | None = None
         self._unsent_from: int | None = None  # offset of the first byte of `_kept`; None until the job has said
@@ -67,6 +71,10 @@ class Control:
     def over(self) -> bool:
         """Whether there is nothing to control any more."""
         return self._over
+
+    def when_over(self, action: Callable[[], None]) -> None:
+        """Call `action` once, in the thread that follows, as soon as there is nothing to control any more."""
+        self._when_over.append(action)
 
     def stdin(self, data: bytes) -> bool:
         """Send input; waits while the job does not take it. False when the job needs no more."""
@@ -96,9 +104,10 @@ class Control:
             self._send(protocol.encode_json(protocol.SIGNAL, {"name": name}))
 
     def resize(self, columns: int, rows: int) -> None:
-        """Tell the job's terminal its size."""
+        """Tell the job's terminal its size; without a connection, as soon as there is one."""
         with self._changed:
-            self._send(protocol.encode_json(protocol.WINDOW, {"columns": columns, "rows": rows}))
+            self._size = columns, rows
+            self._send_size()
 
     def detach(self) -> None:
         """Stop following; the job goes on."""
@@ -128,6 +137,7 @@ class Control:
     def resend(self) -> None:
         """For `Follow`: after a new connection's first ACK, send again what was not received."""
         with self._changed:
+            self._send_size()
             if self._kept and self._unsent_from is not None:
                 data = protocol.OFFSET.pack(self._unsent_from) + bytes(self._kept)
                 self._send(protocol.encode(protocol.STDIN, data))
@@ -140,6 +150,13 @@ class Control:
             self._over = True
             self._client = None
             self._changed.notify_all()
+        while self._when_over:
+            self._when_over.pop()()
+
+    def _send_size(self) -> None:
+        if self._size is not None:
+            columns, rows = self._size
+            self._send(protocol.encode_json(protocol.WINDOW, {"columns": columns, "rows": rows}))
 
     def _has_credit(self) -> bool:
         if self._unsent_from is None:
@@ -159,12 +176,22 @@ class Follow:
     """Follows one job, from the first byte or from an offset."""
 
     def __init__(
-        self, job: str, reconnect: Callable[[], AgentClient], console: Console, emit: Emit, cancel: Cancel
+        self,
+        job: str,
+        reconnect: Callable[[], AgentClient],
+        console: Console,
+        emit: Emit,
+        cancel: Cancel,
+        *,
+        terminal: bool = True,
     ) -> None:
-        """`reconnect` makes a new conversation and raises TransportError while that is not possible."""
+        """`reconnect` makes a new conversation and raises TransportError while that is not possible.
+
+        `terminal`: whether the job may have one, for a console that would then give it every key.
+        """
         self._job, self._reconnect, self._console = job, reconnect, console
         self._emit, self._cancel = emit, cancel
-        self._control = Control()
+        self._control = Control(terminal=terminal)
         self._log = protocol.LogReader()
         self.client: AgentClient | None = None
 

@@ -18,7 +18,7 @@ def attach(target: Target, word: str, console: Console, *, emit: Emit, cancel: C
     try:
         job = find(client, machine, word)
         client.request("attach", job=job.id, offset=0)
-        following = Follow(job.id, lambda: agent_client(target), console, emit, cancel)
+        following = Follow(job.id, lambda: agent_client(target), console, emit, cancel, terminal=job.tty)
         outcome, outputs = pull.follow(target, following, client, job.id, emit, cancel)
     except RefusedError as refused:
         raise as_error(refused, machine) from refused

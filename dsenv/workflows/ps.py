@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from typing import Any
 
+from dsenv.agent.jobs import SESSION
 from dsenv.errors import UnknownRunError
 from dsenv.models.machine import Machine
 from dsenv.sync.client import AgentClient, RefusedError, as_error
@@ -25,6 +26,7 @@ class Job:
     ended: int | None
     root: str
     log_bytes: int
+    tty: bool = False  # whether it has a terminal
 
 
 @dataclasses.dataclass(frozen=True)
@@ -54,9 +56,10 @@ def jobs_of(client: AgentClient, machine: Machine) -> list[Job]:
 
 
 def find(client: AgentClient, machine: Machine, word: str) -> Job:
-    """The run that `word` means: an id, a unique part of one, or `last`. Raises UnknownRunError."""
+    """The run that `word` means: an id, a unique part of one, or `last`, no shell. Raises UnknownRunError."""
     found = jobs_of(client, machine)
-    chosen = found[:1] if word == "last" else [job for job in found if job.id == word]
+    runs = [job for job in found if not job.id.startswith(SESSION)]
+    chosen = runs[:1] if word == "last" else [job for job in found if job.id == word]
     chosen = chosen or [job for job in found if word in job.id]
     if len(chosen) == 1:
         return chosen[0]
@@ -78,4 +81,5 @@ def _job(row: dict[str, Any]) -> Job:
         ended=row.get("ended"),
         root=str(row.get("root") or ""),
         log_bytes=int(row.get("log_bytes") or 0),
+        tty=bool(row.get("tty")),
     )

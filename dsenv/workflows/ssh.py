@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from dsenv.agent import runid
+from dsenv.agent.jobs import SESSION
 from dsenv.events import Cancel, Emit
 from dsenv.sync.client import RefusedError, as_error
 from dsenv.sync.follow import Console, Follow, Outcome
@@ -29,7 +30,7 @@ def ssh(
     machine = target.machine()
     ready = environment.known(target, machine)
     request: dict[str, Any] = {
-        "job": f"ssh-{runid.new()}",
+        "job": SESSION + runid.new(),
         "root": machine.home,
         "argv": list(argv or _SHELL),
         "prefix": ready.prefix if ready else None,

@@ -275,6 +275,11 @@ class Terminal:
         os.close(self._master)
         return os.waitstatus_to_exitcode(os.waitpid(self._pid, 0)[1])
 
+    def close(self) -> None:
+        """As when its window is closed."""
+        os.close(self._master)
+        os.waitpid(self._pid, 0)
+
     def _read(self, seconds: float) -> bool:
         if not select.select([self._master], [], [], seconds)[0]:
             return False
@@ -292,6 +297,34 @@ def test_a_terminal_there_when_there_is_one_here(project: Path) -> None:
     terminal.type(b"word\r")
     assert terminal.end() == 5
     assert b"got-word" in terminal.output
+
+
+def test_our_own_lines_around_a_terminal_begin_on_the_left(project: Path) -> None:
+    terminal = Terminal("run", "--progress=plain", "--", "echo", "between")
+    assert terminal.end() == 0
+    assert terminal.output.count(b"\n") > 2
+    assert terminal.output.count(b"\n") == terminal.output.count(b"\r\n")
+    assert b"\r\nbetween\r\n" in terminal.output
+
+
+def test_coming_back_to_a_terminal(project: Path) -> None:
+    started = Terminal("run", "--", "sh", "-c", "stty -echo; echo ready; read x; echo got-$x; exit 4")
+    started.wait_for(b"ready")
+    started.close()
+    again = Terminal("attach", "last")
+    again.wait_for(b"ready")
+    again.type(b"word\r")
+    assert again.end() == 4
+    assert b"got-word\r\n" in again.output
+    assert b"word\r\nword" not in again.output.replace(b"got-", b"")  # echoed by neither of the two terminals
+
+
+def test_the_last_run_is_never_a_shell(project: Path) -> None:
+    dsenv("run", "--", "echo", "a run")
+    dsenv("ssh", "--", "echo", "a secret of the shell")
+    assert dsenv("logs", "last").stdout == b"a run\n"
+    jobs = _home() / ".dsenv/jobs"
+    assert not [path for path in jobs.rglob("log") if b"a secret of the shell" in path.read_bytes()]
 
 
 def test_control_c_on_a_terminal(project: Path) -> None:

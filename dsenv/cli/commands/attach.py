@@ -24,7 +24,8 @@ def attach(
     from dsenv.workflows import attach as workflow
     from dsenv.workflows.target import open_target
 
-    console = terminal.TerminalConsole(raw=False, stdin=True, stdout_to_stderr=json)
+    raw = not json and terminal.pty() is not None
+    console = terminal.TerminalConsole(raw=raw, stdin=True, stdout_to_stderr=json)
     with diagnostics.listener(diagnostics.mode(progress)) as emit, console.active():
         result = workflow.attach(open_target(on), run, console, emit=emit, cancel=Cancel())
     if json:

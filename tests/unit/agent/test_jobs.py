@@ -8,6 +8,7 @@ import signal
 import subprocess
 import threading
 import time
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -101,6 +102,28 @@ def test_input_arrives_whole_and_ends(station: Workstation) -> None:
     outcome, console = run(station, "cat", console=Recorder(data), stdin=True)
     assert outcome.code == 0
     assert console.output["stdout"] == data
+
+
+def test_a_window_that_changes_without_a_connection_is_told_later() -> None:
+    control = Control()
+    control.resize(66, 22)
+    done: list[str] = []
+    control.when_over(lambda: done.append("over"))
+    sent: list[bytes] = []
+
+    class Client(AgentClient):
+        def __init__(self) -> None:
+            pass
+
+        def send(self, frames: Iterable[bytes]) -> None:
+            sent.extend(frames)
+
+    control.connected(Client())
+    control.resend()
+    assert sent == [protocol.encode_json(protocol.WINDOW, {"columns": 66, "rows": 22})]
+    control.finished()
+    control.finished()
+    assert done == ["over"]
 
 
 def test_input_that_nobody_reads_stops_nothing(station: Workstation) -> None:
@@ -374,6 +397,26 @@ def test_only_the_last_jobs_are_kept(station: Workstation, monkeypatch: pytest.M
     jobs.prune(state)
     assert next(job.name for job in jobs.listing(state)) == "j005"
     assert not jobs.Job(state, "j005").create({})
+
+
+def test_sessions_are_forgotten_and_count_for_nothing(tmp_path: Path) -> None:
+    state = str(tmp_path)
+    for name in ("ssh-2", "1", "3", "ssh-4"):
+        job = jobs.Job(state, name)
+        assert job.create({"argv": ["x"]})
+        Path(job.folder, "exit.json").write_text(json.dumps({"exit": 0}))
+    assert [job.name for job in jobs.listing(state)] == ["1", "ssh-2", "3", "ssh-4"]
+    os.utime(jobs.Job(state, "ssh-2").folder, (0, 0))
+    jobs.prune(state)
+    assert [job.name for job in jobs.listing(state)] == ["1", "3", "ssh-4"]
+
+
+def test_a_damaged_session_does_not_stop_the_next_run(tmp_path: Path) -> None:
+    folder = Path(jobs.Job(str(tmp_path), "ssh-1").folder)
+    folder.mkdir(parents=True)
+    os.utime(folder, (0, 0))
+    jobs.prune(str(tmp_path))
+    assert not folder.exists()
 
 
 def test_damaged_job_folders(tmp_path: Path) -> None:
