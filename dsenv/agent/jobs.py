@@ -10,6 +10,7 @@ import json
 import os
 import re
 import shutil
+import signal
 import time
 from typing import Any, Dict, List, Optional
 
@@ -101,6 +102,23 @@ class Job:
             return None
         return process if process.alive() else None
 
+    def end_command(self) -> None:
+        """KILL what a supervisor that was killed has left running; with a supervisor, it is the supervisor's."""
+        if self.supervisor() is not None:
+            return
+        try:
+            with open(os.path.join(self.folder, "command.json")) as source:
+                process = Process.from_json(json.load(source))
+        except (OSError, ValueError, KeyError, TypeError):
+            return
+        process.signal(signal.SIGKILL, group=True)
+
+    def wait(self, seconds: float) -> None:
+        """Wait until the job has ended or is lost, at most for so long."""
+        deadline = time.monotonic() + seconds
+        while self.status() == RUNNING and time.monotonic() < deadline:
+            time.sleep(0.02)
+
     def status(self) -> str:
         """running, done, or lost: its supervisor died with the machine or was killed."""
         if self.ended() is not None:
@@ -186,7 +204,7 @@ def release(state: str, job: Job) -> None:
         shutil.rmtree(os.path.dirname(root), ignore_errors=True)
 
 
-def exit_record(code: Optional[int], signal: Optional[int]) -> bytes:
+def exit_record(code: Optional[int], number: Optional[int]) -> bytes:
     """The record that ends a job's log."""
-    body = json.dumps({"exit": code, "signal": signal, "ended": int(time.time() * 1e6)}).encode()
+    body = json.dumps({"exit": code, "signal": number, "ended": int(time.time() * 1e6)}).encode()
     return protocol.RECORD.pack(protocol.EXIT, len(body)) + body

@@ -32,6 +32,7 @@ from dsenv.agent.trees import TreeState
 
 FORMAT = 1
 _LOCK_SECONDS = 30.0
+_END_SECONDS = 2.0
 
 
 class RefusalError(Exception):
@@ -232,6 +233,8 @@ class Endpoint:
         connection = detached.connect(job) if wait else None
         reached = self._link.relay(connection, offset) if connection is not None else offset
         if reached is not None:
+            if connection is not None:
+                job.wait(_END_SECONDS)  # a supervisor that was killed closes before it is seen to be gone
             self._link.send_file(job.log, reached)
         outcome = _outcome(job)
         self._reply(ended=True, **outcome)
@@ -253,9 +256,8 @@ class Endpoint:
                 break
             with connection:
                 connection.sendall(protocol.encode_json(protocol.SIGNAL, {"name": name}))
-                deadline = time.monotonic() + grace
-                while job.status() == jobs.RUNNING and time.monotonic() < deadline:
-                    time.sleep(0.02)
+                job.wait(grace)
+        job.end_command()
         self._reply(**_outcome(job))
 
     # --- results

@@ -118,6 +118,8 @@ class Supervisor:
             streams = (stdin, stdout, stderr)
         try:
             self._process = child.start(self._spec, self._environ, streams)
+            with contextlib.suppress(OSError):  # the disk is full; it is needed only when we are killed
+                self._write_json("command.json", Process.of(self._process.pid).to_json())
         except OSError as error:
             self._cannot_start(error)
         finally:

@@ -9,7 +9,7 @@ from time import monotonic
 from typing import Any, Protocol
 
 from dsenv.agent import protocol
-from dsenv.errors import TransportError
+from dsenv.errors import TransportError, WorkstationNotReadyError
 from dsenv.events import Cancel, Emit, Notice
 from dsenv.sync.client import AgentClient, refusal
 from dsenv.transports.base import Stream
@@ -17,6 +17,7 @@ from dsenv.transports.base import Stream
 _BLOCK = 32 << 10
 _RETRY_SECONDS = (0.1, 0.5, 1.0, 2.0, 5.0)
 _GIVE_UP_SECONDS = 600.0
+_LOST = "the run is lost: what watched it on the workstation was killed, so its output ends here and its end is unknown"
 _STREAMS: dict[int, Stream] = {protocol.STDOUT: "stdout", protocol.STDERR: "stderr"}
 
 
@@ -256,7 +257,10 @@ class Follow:
             elif kind == protocol.ERROR:
                 raise refusal(payload)
             elif kind == protocol.REPLY:
-                return _outcome(protocol.decode_json(payload))
+                outcome = _outcome(protocol.decode_json(payload))
+                if outcome.status == "lost":
+                    self._emit(Notice(_LOST, "warning"))
+                return outcome
 
     def _connect_again(self) -> AgentClient | None:
         self._log.restart()
@@ -265,9 +269,15 @@ class Follow:
             try:
                 client = self._reconnect()
                 client.request("attach", job=self._job, offset=self._log.offset)
-            except TransportError:
+            except WorkstationNotReadyError as error:
+                raise WorkstationNotReadyError(
+                    f"{error.message}; the run may go on there", hint=f"{error.hint}, then: dsenv attach {self._job}"
+                ) from error
+            except TransportError as error:
                 if monotonic() - begun > _GIVE_UP_SECONDS:
-                    raise
+                    raise TransportError(
+                        error.message, detail=error.detail, hint=f"dsenv attach {self._job}"
+                    ) from error
                 self._cancel.wait(_RETRY_SECONDS[min(attempt, len(_RETRY_SECONDS) - 1)])
                 self._cancel.check()
                 attempt += 1

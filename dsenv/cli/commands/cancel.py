@@ -28,4 +28,5 @@ def cancel(
     if json:
         output.write_json(result)
     else:
-        output.write(f"{result.id} {'is ended' if result.was_running else 'had ended before'}")
+        before = "was lost; nothing of it runs" if result.status == "lost" else "had ended before"
+        output.write(f"{result.id} {'is ended' if result.was_running else before}")

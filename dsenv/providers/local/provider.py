@@ -211,6 +211,8 @@ class LocalProvider(Provider, CanStop):
         for _, supervisor in supervised:
             if supervisor is not None:
                 server.end(supervisor)
+        for job in jobs.listing(str(layout.home / ".dsenv")):
+            job.end_command()
         if saved.process is not None and saved.process.alive(self._boot):
             server.end(saved.process, self._boot)
 

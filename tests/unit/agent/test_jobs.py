@@ -16,7 +16,8 @@ import pytest
 
 from dsenv import events
 from dsenv.agent import jobs, protocol
-from dsenv.errors import TransportError
+from dsenv.agent.process import Process
+from dsenv.errors import TransportError, WorkstationNotReadyError
 from dsenv.sync.client import AgentClient, RefusedError, as_error
 from dsenv.sync.follow import Control, Follow, Outcome
 from dsenv.testing.workstation import Workstation
@@ -297,6 +298,41 @@ def test_a_job_whose_supervisor_died_is_lost(station: Workstation) -> None:
         assert client.answer()["jobs"][0]["status"] == jobs.LOST
     outcome, _ = attach(station)
     assert (outcome.status, outcome.code) == ("lost", 255)
+
+
+def test_a_supervisor_that_is_killed_while_we_follow(station: Workstation) -> None:
+    console, notices = Recorder(), list[events.Event]()
+    client = station.agent()
+    start(station, client, "job", "sh", "-c", "echo $$; exec sleep 60")
+    follow = Follow("job", station.agent, console, notices.append, events.Cancel())
+    outcomes: list[Outcome] = []
+    thread = threading.Thread(target=lambda: outcomes.append(follow.run(client)))
+    thread.start()
+    console.wait_for(b"\n")
+    supervisor = jobs.Job(str(station.home / ".dsenv"), "job").supervisor()
+    assert supervisor
+    supervisor.signal(signal.SIGKILL)
+    thread.join(20)
+    assert (outcomes[0].status, outcomes[0].code) == ("lost", 255)
+    assert "the run is lost" in str(notices)
+    command = Process.of(int(console.output["stdout"]))
+    assert command.alive()
+    with station.agent() as other:
+        other.request("cancel", job="job")
+        assert other.answer()["status"] == jobs.LOST
+    deadline = time.monotonic() + 10
+    while command.alive() and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert not command.alive()
+
+
+def test_a_workstation_that_is_switched_off_while_we_follow(station: Workstation) -> None:
+    def reconnect() -> AgentClient:
+        raise WorkstationNotReadyError("the workstation default is crashed", hint="dsenv up")
+
+    with pytest.raises(WorkstationNotReadyError, match="may go on") as caught:
+        Follow("job", reconnect, Recorder(), events.ignore, events.Cancel()).run()
+    assert caught.value.hint == "dsenv up, then: dsenv attach job"
 
 
 def test_a_process_that_stays_behind_does_not_hold_up_the_end(station: Workstation) -> None:
