@@ -37,9 +37,10 @@ def test_with_a_terminal_the_command_controls_it_and_is_told_of_a_new_size(tmp_p
     child.resize(master, {"rows": 50, "columns": 132})
     code = (
         "import os, signal, sys\n"
-        "signal.signal(signal.SIGWINCH, lambda *_: None)\n"
+        # Blocked until it is waited for: the new size may come before the wait does.
+        "signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGWINCH])\n"
         "print(os.tcgetpgrp(0) == os.getpid(), *os.get_terminal_size(), flush=True)\n"
-        "signal.pause()\n"
+        "signal.sigwait([signal.SIGWINCH])\n"
         "print(*os.get_terminal_size(), flush=True)\n"
     )
     process = _start(tmp_path, code, (slave, slave, slave), tty=True)
