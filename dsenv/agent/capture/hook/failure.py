@@ -227,7 +227,10 @@ def _number(value: "Any") -> str:
 
 
 def _first(items: "Any") -> "List[Any]":
+    """The first items. Sets of names are sorted: two of them are compared by eye."""
     found: "List[Any]" = []
+    if type(items) in (set, frozenset) and len(items) <= 1000 and all(type(item) is str for item in items):
+        items = sorted(items)
     for item in items:
         if len(found) >= ITEMS:
             break

@@ -240,3 +240,9 @@ def test_nothing_is_imported_to_look_at_a_value() -> None:
 )
 def test_whose_code_it_is(file: str, user: bool) -> None:
     assert failure.is_user(file, HERE) is user
+
+
+def test_sets_of_names_are_sorted() -> None:
+    shown = failure.local("seen", {"class_3", "class_1", "class_2"}, 0)
+    assert shown["preview"] == "{'class_1', 'class_2', 'class_3'}"
+    assert failure.local("mixed", {1, "a"}, 0)["length"] == 2
