@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
+import shlex
 
-from dsenv.models.machine import Machine
+from dsenv.config import load
+from dsenv.errors import ConfigError
+from dsenv.models.machine import Identity, Machine
 from dsenv.providers import registry
 from dsenv.workflows import sshconfig
 
@@ -22,6 +25,16 @@ class Listed:
     created: int  # microseconds since the epoch
     price_per_hour: float | None  # in US dollars; None where the provider does not say
     note: str
+    gone: bool  # whether its project is no longer where it was: moved, removed or renamed
+
+    @property
+    def advice(self) -> str:
+        """What to type to end it, when its project has gone."""
+        name = "" if self.name == "default" else f" {self.name}"
+        return (
+            f"the project {self.project} is no longer in {self.root}, its workstation {self.name} is still there\n"
+            f"  next: dsenv down{name} --project {shlex.quote(self.root)}"
+        )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -37,6 +50,11 @@ def ls() -> Listing:
     return Listing([describe(machine) for machine in found])
 
 
+def left_behind(project: str) -> list[Listed]:
+    """Workstations of a project of this name that was moved or removed."""
+    return [item for item in ls().workstations if item.gone and item.project == project]
+
+
 def describe(machine: Machine) -> Listed:
     """A workstation as `ls` and `status` show it."""
     return Listed(
@@ -49,4 +67,12 @@ def describe(machine: Machine) -> Listed:
         created=machine.created,
         price_per_hour=0.0 if machine.shares_files else None,
         note=machine.note,
+        gone=_is_gone(machine.identity),
     )
+
+
+def _is_gone(identity: Identity) -> bool:
+    try:
+        return load.load(identity.root).config.project.name != identity.project
+    except ConfigError:
+        return not (identity.root / load.FILE).is_file()  # a mistake in a file that is there is none of ours

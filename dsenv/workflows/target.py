@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from dsenv.config import load, paths
-from dsenv.config.schema import Workstation
-from dsenv.errors import WorkstationNotReadyError
+from dsenv.config.schema import Config, Project, Workstation
+from dsenv.errors import UsageError, WorkstationNotReadyError
 from dsenv.events import Cancel
 from dsenv.models.machine import Identity, Machine, State
 from dsenv.providers import registry
@@ -64,6 +65,22 @@ def open_target(name: str, start: Path | None = None) -> Target:
     settings = project.workstation(name)
     provider = registry.load(settings.provider)
     return Target(project, settings, provider, Identity(project.root, project.config.project.name, name))
+
+
+def open_of(name: str, root: Path) -> Target:
+    """The workstation `name` of the project that is, or was, in `root`: its dsenv.toml is not read.
+
+    Of several, which a renamed project leaves behind, the oldest. Raises UsageError, ProviderError.
+    """
+    root = Path(os.path.abspath(root))  # noqa: PTH100 - links of a folder that is gone cannot be followed
+    machines = [machine for provider in registry.names() for machine in registry.load(provider).machines()]
+    found = [item for item in machines if item.identity.name == name and item.identity.root == root]
+    if not found:
+        raise UsageError(f"there is no workstation {name} of a project in {root}", hint="dsenv ls")
+    machine = min(found, key=lambda item: item.created)
+    project = load.Loaded(root, Config(project=Project(name=machine.identity.project)))
+    settings = Workstation(provider=machine.provider)
+    return Target(project, settings, registry.load(machine.provider), machine.identity)
 
 
 class _OwnedClient(AgentClient):

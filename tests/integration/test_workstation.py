@@ -319,6 +319,30 @@ def test_coming_back_to_a_terminal(project: Path) -> None:
     assert b"word\r\nword" not in again.output.replace(b"got-", b"")  # echoed by neither of the two terminals
 
 
+def test_a_project_that_was_moved(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    home, moved = _home(), project.with_name("moved to here")
+    project.rename(moved)
+    monkeypatch.chdir(moved)
+    advice = f"dsenv down --project {project}\n".encode()
+    assert answer("ls")["workstations"][0]["gone"] is True
+    for words in (["ls"], ["status"], ["down"]):
+        assert advice in dsenv(*words).stderr
+    dsenv("down", "--project", str(moved), code=2)
+    assert home.is_dir()
+    dsenv("down", "--project", str(project))
+    assert not home.exists()
+    assert answer("ls")["workstations"] == []
+    assert advice not in dsenv("down").stderr
+    moved.rename(project)
+    monkeypatch.chdir(project)
+    dsenv("up")
+    toml = (project / "dsenv.toml").read_text()
+    (project / "dsenv.toml").write_text(toml.replace('"proj"', '"renamed"'))
+    assert answer("ls")["workstations"][0]["gone"] is True
+    assert dsenv("down", "--project", ".").stdout.startswith(b"destroyed")
+    (project / "dsenv.toml").write_text(toml)
+
+
 def test_the_last_run_is_never_a_shell(project: Path) -> None:
     dsenv("run", "--", "echo", "a run")
     dsenv("ssh", "--", "echo", "a secret of the shell")

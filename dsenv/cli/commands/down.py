@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+from pathlib import Path
+from typing import Annotated, Any
 
 import typer
 
@@ -11,6 +12,9 @@ from dsenv.cli.options import DryRun, Json, ProgressOption, Workstation, Yes
 
 def down(
     name: Workstation = "default",
+    project: Annotated[
+        Path | None, typer.Option(metavar="FOLDER", help="Of the project that was in this folder, as `dsenv ls` says.")
+    ] = None,
     dry_run: DryRun = False,
     yes: Yes = False,
     json: Json = False,
@@ -23,9 +27,10 @@ def down(
     from dsenv.cli import diagnostics, output
     from dsenv.events import Cancel
     from dsenv.workflows import down as workflow
-    from dsenv.workflows.target import open_target
+    from dsenv.workflows import ls
+    from dsenv.workflows.target import open_of, open_target
 
-    target = open_target(name)
+    target = open_of(name, project) if project else open_target(name)
     plan = workflow.plan(target)
     if not dry_run and plan.existed:
         question = f"destroy {_described(plan)}?"
@@ -37,6 +42,8 @@ def down(
         output.write_json(plan)
     elif not plan.existed:
         output.write(f"there is no workstation {name}")
+        for item in ls.left_behind(target.identity.project):
+            diagnostics.write(item.advice)
     else:
         output.write(f"{'would destroy' if dry_run else 'destroyed'} {_described(plan)}")
 

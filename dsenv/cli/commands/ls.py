@@ -10,7 +10,7 @@ def ls(json: Json = False) -> None:
 
     Example: dsenv ls
     """
-    from dsenv.cli import output
+    from dsenv.cli import diagnostics, output
     from dsenv.workflows import ls as workflow
 
     listing = workflow.ls()
@@ -20,3 +20,6 @@ def ls(json: Json = False) -> None:
     rows = [(item.name, item.state, item.provider, item.note, item.alias, item.root) for item in listing.workstations]
     if rows:
         output.write(output.table(("NAME", "STATE", "PROVIDER", "SERVER", "SSH", "PROJECT"), rows))
+    for item in listing.workstations:
+        if item.gone:
+            diagnostics.write(item.advice)

@@ -10,16 +10,20 @@ def status(name: Workstation = "default", json: Json = False) -> None:
 
     Example: dsenv status
     """
-    from dsenv.cli import output
+    from dsenv.cli import diagnostics, output
+    from dsenv.workflows import ls
     from dsenv.workflows import status as workflow
     from dsenv.workflows.target import open_target
 
-    result = workflow.status(open_target(name))
+    target = open_target(name)
+    result = workflow.status(target)
     if json:
         output.write_json(result)
         return
     if result.workstation is None:
         output.write(f"{name}: not made yet; dsenv up")
+        for item in ls.left_behind(target.identity.project):
+            diagnostics.write(item.advice)
         return
     lines = [
         f"{name}: {result.workstation.state} ({result.workstation.provider}, {result.workstation.note})",
