@@ -6,6 +6,7 @@ termios and its like are imported where they are used: this module must load on 
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import queue
 import signal
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 _BLOCK = 1 << 16
 _INTERRUPT = b"\x03"
 _TWICE_SECONDS = 1.0
+_READER_GONE = {errno.EPIPE, errno.EIO}  # of a pipe, of a terminal
 
 
 def size() -> tuple[int, int]:
@@ -90,7 +92,9 @@ class TerminalConsole:
         try:
             while view:
                 view = view[os.write(target, view) :]
-        except BrokenPipeError:
+        except OSError as error:
+            if error.errno not in _READER_GONE:
+                raise
             self.reader_gone = True
             for control in self._controls:
                 control.detach()
@@ -156,13 +160,17 @@ class TerminalConsole:
 
     def _forward(self, control: Control, raw: bool) -> None:
         last_interrupt = 0.0
+        typed = os.isatty(0)
         while True:
             try:
                 data = os.read(0, _BLOCK)
             except OSError:
                 data = b""
             if not data:
-                control.stdin_end()
+                if raw or (typed and not os.isatty(0)):
+                    self._detach()  # the window was closed, which is no end of the input
+                else:
+                    control.stdin_end()
                 return
             if raw and self._detachable and data == _INTERRUPT:
                 now = time.monotonic()
@@ -213,4 +221,5 @@ def _raw_mode() -> Iterator[None]:
     try:
         yield
     finally:
-        termios.tcsetattr(0, termios.TCSADRAIN, before)
+        with contextlib.suppress(termios.error):  # the window was closed
+            termios.tcsetattr(0, termios.TCSADRAIN, before)

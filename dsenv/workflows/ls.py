@@ -6,7 +6,7 @@ import dataclasses
 import shlex
 
 from dsenv.config import load
-from dsenv.errors import ConfigError
+from dsenv.errors import ConfigError, DsenvError
 from dsenv.models.machine import Identity, Machine
 from dsenv.providers import registry
 from dsenv.workflows import sshconfig
@@ -51,8 +51,12 @@ def ls() -> Listing:
 
 
 def left_behind(project: str) -> list[Listed]:
-    """Workstations of a project of this name that was moved or removed."""
-    return [item for item in ls().workstations if item.gone and item.project == project]
+    """Workstations of a project of this name that was moved or removed, as far as they can be listed."""
+    try:
+        found = ls().workstations
+    except DsenvError:
+        return []  # it is only advice
+    return [item for item in found if item.gone and item.project == project]
 
 
 def describe(machine: Machine) -> Listed:

@@ -72,7 +72,10 @@ def open_of(name: str, root: Path) -> Target:
 
     Of several, which a renamed project leaves behind, the oldest. Raises UsageError, ProviderError.
     """
-    root = Path(os.path.abspath(root))  # noqa: PTH100 - links of a folder that is gone cannot be followed
+    try:
+        root = Path(os.path.abspath(root))  # noqa: PTH100 - links of a folder that is gone cannot be followed
+    except FileNotFoundError as error:
+        raise UsageError("the working folder was deleted", hint="write the whole path that `dsenv ls` shows") from error
     machines = [machine for provider in registry.names() for machine in registry.load(provider).machines()]
     found = [item for item in machines if item.identity.name == name and item.identity.root == root]
     if not found:

@@ -311,6 +311,7 @@ def test_coming_back_to_a_terminal(project: Path) -> None:
     started = Terminal("run", "--", "sh", "-c", "stty -echo; echo ready; read x; echo got-$x; exit 4")
     started.wait_for(b"ready")
     started.close()
+    assert not paths.log_file().exists()  # where bugs are written
     again = Terminal("attach", "last")
     again.wait_for(b"ready")
     again.type(b"word\r")
@@ -333,6 +334,16 @@ def test_a_project_that_was_moved(project: Path, monkeypatch: pytest.MonkeyPatch
     assert not home.exists()
     assert answer("ls")["workstations"] == []
     assert advice not in dsenv("down").stderr
+    damaged = paths.workstations_dir() / "other/local.json"
+    damaged.parent.mkdir()
+    damaged.write_text("{")
+    assert b"there is no workstation" in dsenv("down").stdout
+    damaged.unlink()
+    nowhere = project.with_name("nowhere")
+    nowhere.mkdir()
+    monkeypatch.chdir(nowhere)
+    nowhere.rmdir()
+    assert b"whole path" in dsenv("down", "--project", "proj", code=2).stderr
     moved.rename(project)
     monkeypatch.chdir(project)
     dsenv("up")
@@ -341,6 +352,15 @@ def test_a_project_that_was_moved(project: Path, monkeypatch: pytest.MonkeyPatch
     assert answer("ls")["workstations"][0]["gone"] is True
     assert dsenv("down", "--project", ".").stdout.startswith(b"destroyed")
     (project / "dsenv.toml").write_text(toml)
+
+
+def test_a_window_that_is_closed_while_output_comes(project: Path) -> None:
+    terminal = Terminal("run", "--", "sh", "-c", "echo begun; while :; do echo more; sleep 0.001; done")
+    terminal.wait_for(b"begun")
+    terminal.close()
+    assert not paths.log_file().exists()  # where bugs are written
+    assert answer("ps")["runs"][0]["status"] == "running"
+    dsenv("cancel", "last")
 
 
 def test_the_last_run_is_never_a_shell(project: Path) -> None:

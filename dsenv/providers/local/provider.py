@@ -130,6 +130,7 @@ class LocalProvider(Provider, CanStop):
         if settings.server == "auto" and sshd.find() is None:
             kinds = ["builtin"]
         problem: ProviderError | TransportError | None = None
+        self._port(draft.port, settings)  # a port that is taken is taken for both kinds
         for kind in kinds:
             if problem:
                 emit(Notice(f"the system's sshd cannot be used ({problem.message}); using our own server"))

@@ -182,6 +182,15 @@ def test_a_port_that_is_taken_is_an_error_when_it_was_asked_for(identity: Identi
     assert "dsenv.toml" in (caught.value.hint or "")
 
 
+def test_a_port_that_is_taken_says_nothing_against_the_server(identity: Identity) -> None:
+    said: list[events.Event] = []
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        wanted = Workstation(server="auto", port=listener.getsockname()[1])
+        with pytest.raises(ProviderError, match="taken by another program"):
+            LocalProvider().create(identity, wanted, said.append)
+    assert said == []
+
+
 def test_a_port_that_was_asked_for_is_used(identity: Identity, kind: Server) -> None:
     provider, port = LocalProvider(), server.free_port()
     machine = provider.create(identity, Workstation(server=kind, port=port), events.ignore)
