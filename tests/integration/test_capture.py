@@ -510,7 +510,9 @@ def test_on_a_terminal_the_command_has_one_too(tmp_path: Path) -> None:
 @pytest.mark.skipif(os.getuid() != 0 or sys.platform != "linux", reason="a PID namespace needs root")
 def test_as_the_first_process_it_reaps_and_passes_the_signal_on_as_a_number(tmp_path: Path) -> None:
     first = ["unshare", "--pid", "--fork", "--mount-proc", *AGENT, "--store", str(tmp_path), "--"]
-    if subprocess.run(["unshare", "--pid", "--fork", "true"], check=False, capture_output=True).returncode:
+    if subprocess.run(
+        ["unshare", "--pid", "--fork", "--mount-proc", "true"], check=False, capture_output=True
+    ).returncode:
         pytest.skip("this container cannot make namespaces")
     script = "(sh -c 'sleep 0.1; exit 5' &) ; sleep 0.4; ps -eo stat= | grep -c Z; kill -TERM $$"
     done = subprocess.run([*first, "sh", "-c", script], check=False, capture_output=True, timeout=60)
