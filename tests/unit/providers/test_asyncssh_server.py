@@ -20,14 +20,14 @@ from dsenv.transports.base import Pty, Transport
 from dsenv.transports.ssh import SshTransport
 
 
-def children() -> list[int]:
-    """The processes that this one started and that still live."""
-    found = []
+def children() -> set[int]:
+    """The processes that this one started and has not seen end."""
+    found = set()
     for stat in Path("/proc").glob("[0-9]*/stat"):
         with contextlib.suppress(OSError):
             fields = stat.read_text().rpartition(")")[2].split()
-            if int(fields[1]) == os.getpid() and fields[0] != "Z":
-                found.append(int(stat.parent.name))
+            if int(fields[1]) == os.getpid():
+                found.add(int(stat.parent.name))
     return found
 
 
@@ -38,6 +38,7 @@ def endpoint(tmp_path: Path) -> Iterator[Endpoint]:
     host_key = keys.ensure(layout.host_key)
     (tmp_path / "authorized_keys").write_text(keys.ensure(layout.client_key) + "\n")
     port = server.free_port()
+    others_children = children()
     loops: list[asyncio.AbstractEventLoop] = []
     done = asyncio.Event()
 
@@ -46,10 +47,20 @@ def endpoint(tmp_path: Path) -> Iterator[Endpoint]:
         task = asyncio.create_task(asyncssh_server.serve(layout, port))
         await done.wait()
         # As with sshd, a command outlives its channel; here nothing may outlive the test.
-        for child in children():
+        for child in children() - others_children:
             os.kill(child, signal.SIGKILL)
-        await asyncio.sleep(0.3)
+        # The loop must see each of them end before it ends itself, else their pipes are left open.
+        for _ in range(200):
+            await asyncio.sleep(0.05)
+            if not children() - others_children:
+                break
+        await asyncio.sleep(0.2)
         task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+        others = asyncio.all_tasks() - {asyncio.current_task()}
+        for other in others:
+            other.cancel()
+        await asyncio.gather(*others, return_exceptions=True)
         await asyncio.sleep(0.1)
 
     thread = threading.Thread(target=lambda: asyncio.run(serve()), daemon=True)
