@@ -35,7 +35,7 @@ def command(request: Mapping[str, Any], root: str) -> List[str]:
     for name in ("task", "project"):
         if request.get(name):
             options += ["--" + name, str(request[name])]
-    return [*_agent(), "capture", *options, "--", *argv]
+    return [*_agent(), "capture", "--group-signals", *options, "--", *argv]
 
 
 def _agent() -> List[str]:

@@ -519,3 +519,18 @@ def test_as_the_first_process_it_reaps_and_passes_the_signal_on_as_a_number(tmp_
     assert done.returncode == 128 + signal.SIGTERM
     assert done.stdout.strip() in {b"0", b""}
     assert only(tmp_path).data["signal"] == "SIGTERM"
+
+
+def test_a_signal_to_the_whole_group_reaches_the_command_once(tmp_path: Path) -> None:
+    script = "trap 'echo caught; exit 12' INT; echo ready; while :; do sleep 0.05; done"
+    process = subprocess.Popen(
+        [*AGENT, "--group-signals", "--store", str(tmp_path), "--", "sh", "-c", script],
+        stdout=subprocess.PIPE,
+        start_new_session=True,
+    )
+    with process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"ready\n"
+        os.killpg(process.pid, signal.SIGINT)
+        assert process.stdout.read() == b"caught\n"
+        assert process.wait(30) == 12

@@ -160,7 +160,7 @@ class Run:
             source.start()
         keeper.start()
         file = _stdin_file()
-        ended, usage = _wait(child, watched)
+        ended, usage = _wait(child, watched, self.options.group_signals)
         output.finish(_LEFT_BEHIND)
         self._finish(keeper, ended, file if source is None else _stdin_pipe(source), usage)
         return ended
@@ -225,8 +225,11 @@ def _as_given(environ: Mapping[str, str]) -> Dict[str, str]:
     return found
 
 
-def _wait(child: spawn.Child, watched: Set[int]) -> Tuple[Ended, Any]:
-    """Pass signals on until the command has ended. Other children are reaped too: we may be PID 1."""
+def _wait(child: spawn.Child, watched: Set[int], to_group: bool) -> Tuple[Ended, Any]:
+    """Pass signals on until the command has ended. Other children are reaped too: we may be PID 1.
+
+    `to_group`: whoever signals us signals our whole group, so that the command has had each signal already.
+    """
     while True:
         number, from_kernel = _next_signal(watched)
         if number == signal.SIGCHLD:
@@ -238,7 +241,7 @@ def _wait(child: spawn.Child, watched: Set[int]) -> Tuple[Ended, Any]:
                 spawn.copy_size(2 if os.isatty(2) else 0, master)
             if not child.session:
                 _send(child.pid, number)
-        elif not from_kernel or child.session:
+        elif child.session or not (from_kernel or to_group):
             # What the terminal sends goes to the whole group, the command included.
             _send(child.pid, number)
 

@@ -13,7 +13,7 @@ USAGE = (
     "               [--root DIR] [--lock FILE] [--replay FILE] [--json] -- CMD...\n"
 )
 _VALUES = ("store", "run-id", "kind", "project", "task", "root", "lock", "replay")
-_FLAGS = ("json",)
+_FLAGS = ("json", "group-signals")
 _RUN_ID = re.compile(r"\d{8}T\d{6}-\d{6}-[a-z2-7]{4}")
 _MARKERS = ("dsenv.toml", ".git", "pyproject.toml")
 
@@ -35,6 +35,7 @@ class Options(NamedTuple):
     lock: str = ""
     replay: str = ""
     as_json: bool = False
+    group_signals: bool = False  # given by dsenv's own supervisor, which signals the whole process group
 
 
 def parse(arguments: List[str]) -> Options:
@@ -64,7 +65,7 @@ def parse(arguments: List[str]) -> Options:
     if values["store"] and "://" in values["store"] and not values["store"].startswith("s3://"):
         raise ArgumentsError("a store is a folder or s3://bucket/prefix, not {}".format(values["store"]))
     texts = {name.replace("-", "_"): value for name, value in values.items() if name != "kind"}
-    return Options(rest, kind=kind, as_json=flags["json"], **texts)
+    return Options(rest, kind=kind, as_json=flags["json"], group_signals=flags["group-signals"], **texts)
 
 
 class Project(NamedTuple):
