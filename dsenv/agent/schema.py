@@ -9,7 +9,9 @@ A record is a folder, or the objects under a prefix, at `runs/<yyyy>/<mm>/<dd>/<
     output          stdout and stderr as one log of chunks, see `OUTPUT_HEADER`. While a run lives in an object
                     store it is a sequence of objects output.000000, output.000001, ... to be joined in order
     inputs.jsonl    one Input a line
-    blackbox.jsonl  memory and stacks near a limit
+    random.jsonl    one Draw a line: what unseeded generators were seeded with
+    blackbox.jsonl  one BlackBox a line: memory and stacks near a limit, at a time-out and at SIGTERM. Written while
+                    the run lives, so that it is there when the machine is lost
 
 and beside `runs/`:
 
@@ -138,7 +140,7 @@ class EnvironmentFacts(TypedDict, total=False):
 
 
 class _InputName(TypedDict):
-    path: str  # absolute
+    path: str  # absolute; the URI of an object
 
 
 class Input(_InputName, total=False):
@@ -149,11 +151,46 @@ class Input(_InputName, total=False):
     blob: str
     mode: int
     mtime_ns: int
-    how: str  # open | os.open | sqlite | declared | ...
+    how: str  # open | os.open | sqlite | listed | native | child | botocore | fsspec | pyarrow | declared
     missing: bool  # it was asked for and was not there
+    entries: List[str]  # of a folder that was listed: its names, in the order in which the system gave them
+    version: str  # of an object: its version id
+    etag: str  # of an object
     when: int
     pid: int
     note: str
+
+
+class Draw(TypedDict):
+    """Entropy that a generator took from the system: with it, the generator gives the same numbers again.
+
+    A process is named by how it came to be, which a second run repeats: its parent's name, a dot, and the number of
+    the child among its parent's children. The command's first Python is "0".
+    """
+
+    process: str
+    source: str  # random | numpy | torch | os.urandom | ...
+    n: int  # counted from 0 within process and source
+    value: str  # hexadecimal
+
+
+class Stack(TypedDict, total=False):
+    """Where a thread was."""
+
+    pid: int
+    thread: str
+    frames: List["FrameDetail"]  # outermost call first
+
+
+class BlackBox(TypedDict, total=False):
+    """What a process was doing when it came near its end."""
+
+    when: int
+    why: str  # memory | time-out | SIGTERM
+    share: float  # of the memory limit that was reached: 0.8, 0.9, 0.95 or 0.98
+    memory: int  # bytes in use
+    limit: int
+    stacks: List[Stack]
 
 
 class Stdin(TypedDict, total=False):
@@ -183,6 +220,7 @@ class Record(Started, total=False):
     umask: int
     stdin: Stdin
     inputs: int  # lines of inputs.jsonl
+    timeout: Optional[float]  # seconds that the command was given
     output_bytes: int  # size of the joined output log
     resources: Resources
     redactions: List[Redaction]
@@ -216,7 +254,7 @@ class Local(TypedDict, total=False):
     dtype: str
     items: List["Local"]  # first items of a container or fields of an object; `name` is the key's preview
     columns: List[Dict[str, Any]]  # data frames: name, dtype, nulls, unique, min, max, top (value counts)
-    blob: str  # small arrays
+    blob: str  # small arrays, as npy
     redacted: bool
 
 
@@ -254,7 +292,7 @@ class Failure(TypedDict, total=False):
     argv: List[str]
     when: int
     thread: str
-    how: str  # uncaught | exit | logged | thread
+    how: str  # uncaught | exit | logged | thread | worker | task | notebook
     exceptions: List[ExceptionDetail]  # the one that ended it first, then its causes
 
 

@@ -1,23 +1,12 @@
-"""Ten small programs that fail, and what must be found out about each.
-
-`prepare` puts a program where it "ran in production"; `Case.afterwards` is what became of the machine since, which a
-reproduction must not notice.
-"""
+"""Failures of ordinary scripts: data, code, environment, arguments, input and children."""
 
 from __future__ import annotations
 
-import dataclasses
 import shutil
 import subprocess
-import sys
-from collections.abc import Callable
 from pathlib import Path
 
-PROGRAMS = Path(__file__).parent / "programs"
-
-
-def _nothing(root: Path) -> None:
-    """No preparation, or nothing that happened since."""
+from tests.zoo.case import Case
 
 
 def _write_orders(root: Path) -> None:
@@ -53,49 +42,6 @@ def _revert(root: Path) -> None:
 
 def _git(root: Path, *arguments: str) -> None:
     subprocess.run(["git", "-C", str(root), *arguments], check=True, stdin=subprocess.DEVNULL)
-
-
-@dataclasses.dataclass(frozen=True)
-class Case:
-    """A failing program. In `command`, {python} and {root} stand for the interpreter and the program's folder.
-
-    `type`, `message`, `file`, `function` and `line_text` are those of the signature; `inputs` are the files that it
-    read, relative to the folder; `cause` is the type of the exception's cause.
-    """
-
-    name: str
-    command: tuple[str, ...]
-    type: str
-    message: str
-    file: str
-    function: str
-    line_text: str
-    exit: int = 1
-    cause: str | None = None
-    inputs: tuple[str, ...] = ()
-    stdin: bytes | None = None
-    env: tuple[tuple[str, str], ...] = ()
-    before: Callable[[Path], None] = _nothing
-    afterwards: Callable[[Path], None] = _nothing
-
-    def argv(self, root: Path, python: str = sys.executable) -> list[str]:
-        """The command for a program that was put at `root`."""
-        return [word.replace("{python}", python).replace("{root}", str(root)) for word in self.command]
-
-    @property
-    def signature(self) -> dict[str, object]:
-        """The expected signature, without the line's number."""
-        frame = {"file": self.file, "function": self.function, "line_text": self.line_text}
-        known = {"kind": "exception", "type": self.type, "message": self.message, "cause": self.cause}
-        return known | {"frame": frame, "signal": None, "exit": None}
-
-
-def prepare(case: Case, folder: Path) -> Path:
-    """Put a case's program into a new folder below `folder`; returns that."""
-    root = folder / "app"
-    shutil.copytree(PROGRAMS / case.name, root, ignore=shutil.ignore_patterns("__pycache__"))
-    case.before(root)
-    return root
 
 
 CASES = (

@@ -1,0 +1,85 @@
+"""A small program that fails, and what must be found out about it."""
+
+from __future__ import annotations
+
+import dataclasses
+import shutil
+import signal
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from dsenv.workflows.reproduce.model import Isolation, Verdict
+
+PROGRAMS = Path(__file__).parent / "programs"
+
+
+def nothing(root: Path) -> None:
+    """No preparation, or nothing that happened since."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Case:
+    """A failing program. In `command`, {python} and {root} stand for the interpreter and the program's folder.
+
+    `type`, `message`, `file`, `function` and `line_text` are those of the signature of an exception, `signal` that of
+    a signal, and with none of them it is kind `exit`. `exit` is None for a signal. `inputs` are the files that it
+    read, relative to the folder; `cause` is the type of the exception's cause, or the reason of the signal.
+    `before` prepares the folder where it "ran in production"; `afterwards` is what became of the machine since, which
+    a reproduction must not notice.
+    """
+
+    name: str
+    command: tuple[str, ...]
+    type: str | None = None
+    message: str | None = None
+    file: str = ""
+    function: str = ""
+    line_text: str = ""
+    signal: str | None = None
+    exit: int | None = 1
+    cause: str | None = None
+    program: str = ""  # folder of programs/, the name by default
+    inputs: tuple[str, ...] = ()
+    stdin: bytes | None = None
+    env: tuple[tuple[str, str], ...] = ()
+    options: tuple[str, ...] = ()  # of capture
+    before: Callable[[Path], None] = nothing
+    afterwards: Callable[[Path], None] = nothing
+    # What a reproduction must say.
+    verdict: Verdict = "same-failure"
+    ways: tuple[Isolation, ...] = ("namespace", "redirect")
+    repeat: int = 1  # times that it is captured and reproduced: more for what is random
+    silent: bool = True  # two bare runs write the same, so that a captured one can be compared with them
+
+    def argv(self, root: Path, python: str = sys.executable) -> list[str]:
+        """The command for a program that was put at `root`."""
+        return [word.replace("{python}", python).replace("{root}", str(root)) for word in self.command]
+
+    @property
+    def returncode(self) -> int:
+        """What `subprocess` says of it: negative for a signal."""
+        return self.exit if self.exit is not None else -signal.Signals[self.signal or ""]
+
+    @property
+    def signature(self) -> dict[str, object]:
+        """The expected signature, without the line's number."""
+        frame = {"file": self.file, "function": self.function, "line_text": self.line_text}
+        kind = "signal" if self.signal else "exception" if self.type else "exit"
+        return {
+            "kind": kind,
+            "type": self.type,
+            "message": self.message,
+            "cause": self.cause,
+            "frame": frame if self.type and self.file else None,
+            "signal": self.signal,
+            "exit": self.exit if kind == "exit" else None,
+        }
+
+
+def prepare(case: Case, folder: Path) -> Path:
+    """Put a case's program into a new folder below `folder`; returns that."""
+    root = folder / "app"
+    shutil.copytree(PROGRAMS / (case.program or case.name), root, ignore=shutil.ignore_patterns("__pycache__"))
+    case.before(root)
+    return root
