@@ -10,11 +10,21 @@ from typing import Any, Callable, Dict, Iterator, List, Mapping, Optional
 from dsenv.agent.capture import hook
 
 _NAME = "dsenv-run-"
+_MODULES = (
+    "children",
+    "events",
+    "files",
+    "imports",
+    "on_logging",
+    "on_sqlite3",
+    "on_threading",
+    "tracebacks",
+)
 _FILES = {
     "sitecustomize.py": "entry.py",
     "failure.py": "failure.py",
     "_dsenv_hook/__init__.py": "program.py",
-    **{"_dsenv_hook/" + name: name for name in ("children.py", "events.py", "files.py", "imports.py", "tracebacks.py")},
+    **{"_dsenv_hook/" + name + ".py": name + ".py" for name in _MODULES},
 }
 _LINE_LIMIT = 32 << 20
 _STALE_SECONDS = 24 * 3600

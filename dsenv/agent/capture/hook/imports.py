@@ -1,10 +1,15 @@
-"""Actions that follow the import of a module."""
+"""Actions that follow the import of a module, and our own modules, which are not among the program's."""
 
 import sys
+from _thread import RLock
 
 TYPE_CHECKING = False  # typing would be loaded into every program
 if TYPE_CHECKING:
     from typing import Any, Callable, Dict
+
+_PATIENCE = 1.0  # seconds; a lock that another thread held when this process was forked is never released
+_loading = RLock()
+_package = sys.modules[__package__ or ""]
 
 
 class AfterImport:
@@ -21,9 +26,10 @@ class AfterImport:
             find = getattr(finder, "find_spec", None)
             spec = find(name, path, target) if find is not None and finder is not self else None
             if spec is not None:
-                if spec.loader is not None:
+                if spec.loader is not None and not isinstance(spec.loader, type):
                     _follow(spec.loader, action)
                 return spec
+        self._actions[name] = action
         return None
 
 
@@ -39,3 +45,37 @@ def _follow(loader: "Any", action: "Callable[[Any], None]") -> None:
             pass
 
     loader.exec_module = exec_module
+
+
+def own(name: str) -> "Any":
+    """The module `name` beside this one. It is loaded when it is needed, and the program does not see it."""
+    known: "Any" = vars(_package).get(name)
+    if known is not None:
+        return known
+    locked = _loading.acquire(timeout=_PATIENCE)
+    try:
+        return _load(name)
+    finally:
+        if locked:
+            _loading.release()
+
+
+def _load(name: str) -> "Any":
+    package = _package.__name__
+    ours = {package: _package, **{m.__name__: m for m in vars(_package).values() if _is_ours(m)}}
+    hidden = [key for key in ours if key not in sys.modules]
+    full = package + "." + name
+    sys.modules.update(ours)
+    try:
+        __import__(full)
+        return sys.modules[full]
+    finally:
+        if package in hidden:
+            for key in (full, *hidden):
+                sys.modules.pop(key, None)
+            for path in _package.__path__:
+                sys.path_importer_cache.pop(path, None)
+
+
+def _is_ours(value: "Any") -> bool:
+    return isinstance(value, type(sys)) and value.__name__.startswith(_package.__name__ + ".")

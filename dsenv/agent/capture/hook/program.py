@@ -10,12 +10,21 @@ from time import time_ns
 
 from . import children, files
 from .events import Events
-from .imports import AfterImport
+from .imports import AfterImport, own
 from .tracebacks import strip, strip_all
 
 TYPE_CHECKING = False  # typing would be loaded into every program
 if TYPE_CHECKING:
     from typing import Any, Callable, Dict, Optional
+
+# For each module that a program may import, ours whose `watch(module, program)` follows its import. Ours is loaded
+# only then, because each costs time at every start of a Python.
+WATCHED = {
+    "logging": "on_logging",
+    "sqlite3": "on_sqlite3",
+    "threading": "on_threading",
+    "traceback": "tracebacks",
+}
 
 _LOGGED = 50  # exceptions of one program that are described as they are logged
 _SECOND = 1_000_000_000
@@ -194,64 +203,10 @@ def _watch_exceptions(program: Program) -> None:
 
 def _watch_imports(program: Program) -> None:
     actions: "Dict[str, Callable[[Any], None]]" = {
-        "logging": lambda module: _watch_logging(module, program),
-        "threading": lambda module: _watch_threads(module, program),
-        "traceback": _watch_traceback,
-        "sqlite3": lambda module: _watch_sqlite(module, program),
+        name: lambda module, ours=ours: own(ours).watch(module, program)  # type: ignore[misc]
+        for name, ours in WATCHED.items()
     }
     for name in list(actions):
         if name in sys.modules:
             actions.pop(name)(sys.modules[name])
     sys.meta_path.insert(0, AfterImport(actions))
-
-
-def _watch_logging(logging: "Any", program: Program) -> None:
-    real = logging.Logger.handle
-
-    def handle(self: "Any", record: "Any") -> "Any":
-        info = record.exc_info
-        if isinstance(info, tuple) and isinstance(info[1], BaseException):
-            strip_all(info[1])
-            program.logged(info[1])
-        return real(self, record)
-
-    logging.Logger.handle = handle
-
-
-def _watch_threads(threading: "Any", program: Program) -> None:
-    real = threading.excepthook
-
-    def excepthook(args: "Any", /) -> "Any":
-        strip_all(args.exc_value)
-        if not isinstance(args.exc_value, SystemExit):
-            program.failed(args.exc_value, "thread", thread=getattr(args.thread, "name", ""))
-        return real(args)
-
-    threading.excepthook = excepthook
-
-
-def _watch_traceback(traceback: "Any") -> None:
-    real = traceback.TracebackException.__init__
-
-    def init(self: "Any", kind: "Any", error: "Any", tb: "Any", *args: "Any", **kwargs: "Any") -> None:
-        strip_all(error)
-        real(self, kind, error, strip(tb), *args, **kwargs)
-
-    traceback.TracebackException.__init__ = init
-
-
-def _watch_sqlite(sqlite3: "Any", program: Program) -> None:
-    def before(database: "Any" = None, *_args: "Any", **kwargs: "Any") -> None:
-        try:
-            name = os.fsdecode(os.fspath(database))
-        except TypeError:
-            return
-        if kwargs.get("uri") and name.startswith("file:"):
-            name = name[5:].partition("?")[0]
-        if name and not name.startswith(":"):
-            for path in (name, name + "-wal"):
-                if program.inputs is not None and (path == name or os.path.exists(path)):
-                    program.inputs.opened(path, True, False, "sqlite")
-
-    opener = files.Opener(sqlite3.connect, before, "sqlite3")
-    sqlite3.connect = sqlite3.dbapi2.connect = opener
