@@ -2,19 +2,28 @@
 
 from __future__ import annotations
 
+import calendar
 import dataclasses
+import itertools
 import time
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
+from typing import TypeVar
 
 from dsenv.agent.schema import Signature, Summary
+from dsenv.agent.store import pages
 from dsenv.errors import RecordError, UnknownRunError
 from dsenv.runs import keys, validate
 from dsenv.runs.store import Store
 
-STATUSES = ("running", "succeeded", "failed")
+STATUSES = ("running", "succeeded", "failed", "lost")
+FAILED = ("failed", "lost", "running")  # those among which failed runs are
 _SUMMARY_LIMIT = 1 << 20
+_PAGE_LIMIT = 64 << 20
+_TOGETHER = 64
+_MATCHES = 8
 _STALE_SECONDS = 60.0
 
 
@@ -57,34 +66,126 @@ def summary(value: Summary, status: str) -> RunSummary:
     )
 
 
+@dataclasses.dataclass(frozen=True)
+class _Source:
+    """Entries of one day and status that are read together: a page, or single entries beside each other."""
+
+    day: str
+    status: str
+    last: str  # id of the newest
+    names: tuple[str, ...]
+
+
 def newest(
-    store: Store, *, statuses: Iterable[str] = STATUSES, keep: Callable[[RunSummary], bool] = lambda run: True
+    store: Store,
+    *,
+    statuses: Iterable[str] = STATUSES,
+    keep: Callable[[RunSummary], bool] = lambda run: True,
+    since: int = 0,
+    until: int | None = None,
 ) -> Iterator[RunSummary]:
     """The runs of a store, newest first, as far as the caller reads.
 
     `statuses` are those of the index, so that failed runs are found without reading the others; `keep` is asked
-    for each. Entries that cannot be read are left out: one damaged file must not hide all other runs.
+    for each; `since` and `until` bound the time of the start, in microseconds since the epoch. Memory holds a page of
+    entries, or `store.concurrency` of them where reading ahead pays. Entries that cannot be read are left out: one
+    damaged file must not hide all other runs.
     """
     wanted = tuple(statuses)
-    for day in _days(store):
-        found = sorted(
-            ((name, status) for status in wanted for name in store.children(keys.index(day, status))), reverse=True
-        )
-        seen: set[str] = set()
-        for run in _read(store, day, found):
-            if run is not None and run.id not in seen and keep(run):
-                seen.add(run.id)
+    with ThreadPoolExecutor(max_workers=store.concurrency) as pool:
+        days = _days(store, _day_of(since), _day_of(until) if until is not None else "9")
+        listed = _ahead(pool, store.concurrency, partial(_sources, store, wanted), days)
+        sources = itertools.chain.from_iterable(listed)
+        before = ""
+        for run in _merged(_ahead(pool, store.concurrency, partial(_load, store), sources)):
+            doubled, before = run.id == before, run.id
+            if not doubled and run.started >= since and (until is None or run.started <= until) and keep(run):
                 yield run
 
 
-def _read(store: Store, day: str, found: list[tuple[str, str]]) -> Iterator[RunSummary | None]:
-    """The entries in order; at once where that pays, a batch ahead of the reader at most."""
-    if store.concurrency == 1:
-        yield from (_entry(store, day, item) for item in found)
+_T = TypeVar("_T")
+_R = TypeVar("_R")
+
+
+def _ahead(pool: ThreadPoolExecutor, most: int, function: Callable[[_T], _R], items: Iterable[_T]) -> Iterator[_R]:
+    """`map`, in order, with up to `most` results made ahead of the reader: few at first, the newest may be enough."""
+    if most == 1:
+        yield from map(function, items)
         return
-    with ThreadPoolExecutor(max_workers=store.concurrency) as pool:
-        for start in range(0, len(found), 64):
-            yield from pool.map(partial(_entry, store, day), found[start : start + 64])
+    waiting: deque[Future[_R]] = deque()
+    ahead, rest = min(4, most), iter(items)
+    try:
+        while True:
+            waiting.extend(pool.submit(function, item) for item in itertools.islice(rest, ahead - len(waiting)))
+            if not waiting:
+                return
+            yield waiting.popleft().result()
+            ahead = min(ahead * 2, most)
+    finally:
+        for future in waiting:
+            future.cancel()
+
+
+def _sources(store: Store, statuses: tuple[str, ...], day: str) -> list[_Source]:
+    """What there is to read of a day, newest first."""
+    found: list[_Source] = []
+    for status in statuses:
+        names = list(store.children(keys.index(day, status)))
+        found += [_Source(day, status, page.last, (page.name,)) for page in map(pages.page_of, names) if page]
+        singles = sorted((name for name in names if pages.ENTRY.fullmatch(name)), reverse=True)
+        together = _TOGETHER if store.concurrency == 1 else 1
+        for start in range(0, len(singles), together):
+            group = tuple(singles[start : start + together])
+            found.append(_Source(day, status, group[0].removesuffix(".json"), group))
+    return sorted(found, key=lambda source: source.last, reverse=True)
+
+
+def _load(store: Store, source: _Source) -> tuple[str, list[RunSummary]]:
+    """The id that was promised as the newest, and the entries of a source, newest last."""
+    found: list[RunSummary] = []
+    for name in source.names:
+        runs = (_entry(store, source, run_id, line) for run_id, line in _lines(store, source, name).items())
+        found += [run for run in runs if run is not None]
+    return source.last, sorted(found, key=lambda run: run.id)
+
+
+def _lines(store: Store, source: _Source, name: str) -> dict[str, bytes]:
+    """The entries below one name, by run id. Between listing and reading they may have moved into a page."""
+    prefix = keys.index(source.day, source.status)
+    page = pages.page_of(name)
+    run_id = name.removesuffix(".json")
+    first, last = (page.first, page.last) if page else (run_id, run_id)
+    try:
+        data = store.read(prefix + name, limit=_PAGE_LIMIT if page else _SUMMARY_LIMIT)
+        if data is not None:
+            return pages.entries_of(data) if page else {run_id: data}
+        found: dict[str, bytes] = {}
+        for other in filter(None, map(pages.page_of, store.children(prefix))):
+            if other.first <= last and other.last >= first:
+                found |= pages.entries_of(store.read(prefix + other.name, limit=_PAGE_LIMIT) or b"")
+    except RecordError:
+        return {}
+    return {name: line for name, line in found.items() if first <= name <= last}
+
+
+def _merged(loaded: Iterable[tuple[str, list[RunSummary]]]) -> Iterator[RunSummary]:
+    """Entries of sources that may overlap, newest first. The sources come by their newest entry."""
+    waiting: list[list[RunSummary]] = []
+    for last, runs in loaded:
+        while waiting and max(runs[-1].id for runs in waiting) > last:
+            yield _pop_newest(waiting)
+        if runs:
+            waiting.append(runs)
+    while waiting:
+        yield _pop_newest(waiting)
+
+
+def _pop_newest(waiting: list[list[RunSummary]]) -> RunSummary:
+    position = max(range(len(waiting)), key=lambda number: waiting[number][-1].id)
+    newest_one = waiting[position].pop()
+    if not waiting[position]:
+        del waiting[position]
+    return newest_one
 
 
 def find(store: Store, text: str) -> str:
@@ -97,28 +198,49 @@ def find(store: Store, text: str) -> str:
             raise UnknownRunError(f"{store.url} has no run {text}", hint="list them with `dsenv runs`")
         return text
     if text in {"last", "last-failed"}:
-        statuses = STATUSES if text == "last" else ("failed", "running")
+        statuses = STATUSES if text == "last" else FAILED
         run = next(newest(store, statuses=statuses, keep=lambda r: text == "last" or r.failed), None)
         if run is None:
             raise UnknownRunError(
                 f"{store.url} has no {'failed ' if text != 'last' else ''}runs yet", hint="dsenv runs"
             )
         return run.id
-    matches = [run.id for run in newest(store, keep=lambda run: text in run.id)] if len(text) >= 3 else []
+    since, until = _time_of(text)
+    found = newest(store, keep=lambda run: text in run.id, since=since, until=until) if len(text) >= 3 else iter(())
+    matches = [run.id for run in itertools.islice(found, _MATCHES + 1)]
     if len(matches) == 1:
         return matches[0]
     if matches:
-        shown = "\n".join(matches[:8])
-        raise UnknownRunError(f"{text} is part of {len(matches)} run ids", detail=shown, hint="give more of the id")
+        many = f"{len(matches)}" if len(matches) <= _MATCHES else f"more than {_MATCHES}"
+        shown = "\n".join(matches[:_MATCHES])
+        raise UnknownRunError(f"{text} is part of {many} run ids", detail=shown, hint="give more of the id")
     raise UnknownRunError(f"{store.url} has no run {text}", hint=f"list them with `dsenv runs --store {store.url}`")
 
 
-def _days(store: Store) -> Iterator[str]:
-    """`yyyy/mm/dd` of all days with runs, newest first."""
+def _time_of(text: str) -> tuple[int, int | None]:
+    """The day that the beginning of an id names, as the times of its begin and end; all time for other text."""
+    try:
+        begin = calendar.timegm(time.strptime(text[:8], "%Y%m%d")) * 1_000_000
+    except ValueError:
+        return 0, None
+    return begin, begin + 86_400_000_000
+
+
+def _days(store: Store, since: str, until: str) -> Iterator[str]:
+    """`yyyy/mm/dd` of all days with runs, newest first, from `since` to `until` in that form."""
     for year in _folders(store, "index/"):
+        if not since[:4] <= year <= until[:4]:
+            continue
         for month in _folders(store, f"index/{year}/"):
+            if not since[:7] <= f"{year}/{month}" <= until[:7]:
+                continue
             for day in _folders(store, f"index/{year}/{month}/"):
-                yield f"{year}/{month}/{day}"
+                if since <= f"{year}/{month}/{day}" <= until:
+                    yield f"{year}/{month}/{day}"
+
+
+def _day_of(when: int) -> str:
+    return time.strftime("%Y/%m/%d", time.gmtime(when / 1e6))
 
 
 def _folders(store: Store, prefix: str) -> list[str]:
@@ -126,20 +248,14 @@ def _folders(store: Store, prefix: str) -> list[str]:
     return sorted((name for name in names if name.isdigit()), reverse=True)
 
 
-def _entry(store: Store, day: str, found: tuple[str, str]) -> RunSummary | None:
-    name, status = found
-    run_id = name.removesuffix(".json")
-    if not keys.RUN_ID.fullmatch(run_id) or keys.day(run_id) != day:
+def _entry(store: Store, source: _Source, run_id: str, data: bytes) -> RunSummary | None:
+    if not keys.RUN_ID.fullmatch(run_id) or keys.day(run_id) != source.day:
         return None
-    key = keys.index(day, status, run_id)
     try:
-        data = store.read(key, limit=_SUMMARY_LIMIT)
-        if data is None:
-            return None
-        value: Summary = validate.parse(data, Summary, key)
+        value: Summary = validate.parse(data, Summary, run_id)
         if value.get("id") != run_id:
             return None
-        return summary(value, status) if status != "running" else _unfinished(store, value)
+        return summary(value, source.status) if source.status != "running" else _unfinished(store, value)
     except RecordError:
         return None
 

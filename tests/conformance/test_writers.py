@@ -77,6 +77,20 @@ class WriterConformance:
         names = sorted(name for name in reader.children("runs/") if name.startswith("output"))
         return b"".join(reader.read("runs/" + name, limit=1 << 20) or b"" for name in names)
 
+    def test_small_things_are_read_and_listed_by_the_writer_itself(self, writer: Writer) -> None:
+        assert writer.read("index/none") is None
+        assert list(writer.names("index/none/")) == []
+        for name in ("a.json", "b &+%20.json", "é☃.json"):
+            writer.put("index/day/" + name, name.encode())
+        writer.put("index/day/below/c.json", b"not directly there")
+        assert sorted(writer.names("index/day/")) == ["a.json", "b &+%20.json", "é☃.json"]
+        assert writer.read("index/day/é☃.json") == "é☃.json".encode()
+
+    def test_what_is_claimed_is_there_and_young(self, writer: Writer) -> None:
+        assert not writer.claim(KEY)
+        writer.put(KEY, b"x")
+        assert writer.claim(KEY)
+
     def test_odd_names(self, writer: Writer, reader: Store) -> None:
         key = "odd/a b+c%20d~é☃='&?#"
         writer.put(key, b"odd")

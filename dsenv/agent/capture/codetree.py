@@ -311,7 +311,7 @@ class Snapshot:
 
 def _still_there(cache: TreeCache, writer: Writer) -> bool:
     packs = cache.packs()
-    return bool(packs) and all(writer.exists(blob_key(pack)) for pack in packs)
+    return bool(packs) and all(writer.claim(blob_key(pack)) for pack in packs)
 
 
 def _scattered(sizes: Dict[str, int], total: int) -> bool:

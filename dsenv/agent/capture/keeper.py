@@ -7,6 +7,7 @@ import os
 import platform
 import sys
 import threading
+import time
 from contextlib import suppress
 from time import monotonic, time_ns
 from typing import Any, Callable, Dict, List, Mapping, Optional, cast
@@ -18,11 +19,12 @@ from dsenv.agent.capture.outputlog import OutputLog
 from dsenv.agent.capture.spool import Spool, sweep
 from dsenv.agent.redact import Redactor
 from dsenv.agent.schema import FORMAT, Started
-from dsenv.agent.store import StoreWriteError, Writer, open_writer
+from dsenv.agent.store import StoreWriteError, Writer, open_writer, pages
 
 _HEARTBEAT = 5.0
 _PYTHON_WAIT = 0.02
 _RESERVED = 64 << 10
+_TIDY_EVERY = 16
 
 
 class Keeper(threading.Thread):
@@ -89,6 +91,7 @@ class Keeper(threading.Thread):
         for step in (self._snapshot, self._describe):
             self._try(step)
         sweep(self.store, self._environ)
+        self._try(self._tidy)
         self._beat()
 
     def _try(self, step: Callable[[], None]) -> None:
@@ -96,6 +99,16 @@ class Keeper(threading.Thread):
             step()
         except (StoreWriteError, OSError, ValueError) as error:
             self.trouble.append("{}: {}".format(step.__name__.strip("_"), error))
+
+    def _tidy(self) -> None:
+        """Every so many runs one of them keeps the index readable at any size, for as long as its command lives."""
+        if self.writer is None or hash(self.run_id) % _TIDY_EVERY:
+            return
+        today = self.started["started"] / 1e6
+        for day in (today, today - 86400):
+            for status in ("failed", "succeeded"):
+                prefix = time.strftime("index/%Y/%m/%d/", time.gmtime(day)) + status + "/"
+                pages.gather(self.writer, prefix, self._ended.is_set)
 
     def _snapshot(self) -> None:
         if self.options.replay or self.writer is None:
@@ -173,6 +186,9 @@ class Keeper(threading.Thread):
         self._try(lambda: self._put("frames.json", frames))
         lines = b"".join(_json(item) + b"\n" for item in inputs)
         self._try(lambda: writer.put(record.key(self.run_id, "inputs.jsonl"), lines))
+        if told.draws:
+            draws = b"".join(_json(item) + b"\n" for item in told.draws)
+            self._try(lambda: writer.put(record.key(self.run_id, "random.jsonl"), draws))
         values.update(redactions=self.redactor.found, trouble=self.trouble)
         finished = cast(Dict[str, Any], record.complete(self.started, values))
         self._try(lambda: self._conclude(writer, finished))

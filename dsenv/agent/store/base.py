@@ -4,9 +4,14 @@ from __future__ import annotations
 
 import hashlib
 from abc import ABC, abstractmethod
-from typing import Tuple
+from typing import Iterator, Optional, Tuple
 
 _BLOCK = 1 << 20
+
+# Blobs that no record refers to are kept that long after they were written: a record that refers to them may be on its
+# way. Whoever finds a blob that is older than half of it, and refers to it, makes it young again.
+UNREFERENCED_SECONDS = 7 * 86400
+CLAIM_SECONDS = UNREFERENCED_SECONDS // 2
 
 
 class StoreWriteError(Exception):
@@ -52,8 +57,23 @@ class Writer(ABC):
         """Whether the key holds something."""
 
     @abstractmethod
+    def claim(self, key: str) -> bool:
+        """Whether the key holds something that stays for `CLAIM_SECONDS` at least, with or without this call.
+
+        False for what must be put again: it is not there, or so old that a prune may take it away right now.
+        """
+
+    @abstractmethod
     def delete(self, key: str) -> None:
         """Remove a key; one that is not there is no error."""
+
+    @abstractmethod
+    def read(self, key: str) -> Optional[bytes]:
+        """What the key holds, None for nothing. For index entries and other small things."""
+
+    @abstractmethod
+    def names(self, prefix: str) -> Iterator[str]:
+        """The names of the keys directly below `prefix`, which ends with `/`, in no order."""
 
     @abstractmethod
     def log(self, key: str) -> Log:
@@ -63,14 +83,14 @@ class Writer(ABC):
         """Store bytes by their SHA-256 unless they are there. Returns the digest."""
         digest = hashlib.sha256(data).hexdigest()
         key = blob_key(digest)
-        if not self.exists(key):
+        if not self.claim(key):
             self.put(key, data)
         return digest
 
     def blob_file(self, path: str, digest: str) -> None:
         """Store the content of `path`, whose SHA-256 is `digest`, unless it is there."""
         key = blob_key(digest)
-        if not self.exists(key):
+        if not self.claim(key):
             self.put_file(key, path)
 
 

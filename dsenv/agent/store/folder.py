@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import errno
 import os
+import stat
+import time
 from contextlib import contextmanager, suppress
 from itertools import count
-from typing import Iterator
+from typing import Iterator, Optional
 
-from dsenv.agent.store.base import Log, StoreWriteError, Writer
+from dsenv.agent.store.base import CLAIM_SECONDS, Log, StoreWriteError, Writer
 
 _FLAGS = os.O_WRONLY | os.O_CREAT | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_NOFOLLOW", 0)
 _BLOCK = 1 << 20
@@ -33,7 +35,14 @@ class FolderWriter(Writer):
 
     def put(self, key: str, data: bytes) -> None:
         path = self._place(key)
-        with _translated(path), self._beside(path) as temporary:
+        with _translated(path):
+            try:
+                self._put(path, data)
+            except FileNotFoundError:  # a prune has just taken the folder away, which was empty
+                self._put(self._place(key), data)
+
+    def _put(self, path: str, data: bytes) -> None:
+        with self._beside(path) as temporary:
             _write(temporary, data)
             os.rename(temporary, path)
 
@@ -53,10 +62,40 @@ class FolderWriter(Writer):
     def exists(self, key: str) -> bool:
         return os.path.isfile(os.path.join(self.url, key))
 
+    def claim(self, key: str) -> bool:
+        path = os.path.join(self.url, key)
+        try:
+            info = os.stat(path)
+            if time.time() - info.st_mtime > CLAIM_SECONDS:
+                os.utime(path)
+        except OSError:
+            return False
+        return stat.S_ISREG(info.st_mode)
+
     def delete(self, key: str) -> None:
         path = os.path.join(self.url, key)
         with _translated(path), suppress(FileNotFoundError):
             os.unlink(path)
+
+    def read(self, key: str) -> Optional[bytes]:
+        path = os.path.join(self.url, key)
+        try:
+            with open(path, "rb") as file:
+                return file.read()
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            raise StoreWriteError("cannot read {}: {}".format(path, error.strerror or error)) from error
+
+    def names(self, prefix: str) -> Iterator[str]:
+        path = os.path.join(self.url, prefix)
+        try:
+            with os.scandir(path) as entries:
+                yield from (entry.name for entry in entries if entry.is_file(follow_symlinks=False))
+        except FileNotFoundError:
+            return
+        except OSError as error:
+            raise StoreWriteError("cannot list {}: {}".format(path, error.strerror or error)) from error
 
     def log(self, key: str) -> Log:
         path = self._place(key)

@@ -10,10 +10,12 @@ import re
 import ssl
 import threading
 import time
-from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Tuple
+from email.utils import parsedate_to_datetime
+from typing import Any, Dict, Iterator, List, Mapping, NamedTuple, Optional, Tuple
+from urllib.parse import unquote_plus
 
 from dsenv.agent.store import credentials as aws
-from dsenv.agent.store.base import Log, StoreWriteError, Writer
+from dsenv.agent.store.base import CLAIM_SECONDS, Log, StoreWriteError, Writer
 from dsenv.agent.store.sigv4 import Credentials, encode_path, encode_query, sign
 
 PART_SIZE = 16 << 20
@@ -78,8 +80,36 @@ class S3Writer(Writer):
             return False  # allowed to write but not to list; writing again is harmless
         raise self._refused("HEAD", key, answer)
 
+    def claim(self, key: str) -> bool:
+        answer = self._send("HEAD", key, [], b"")
+        if answer.status != 200:
+            return False
+        try:
+            written = parsedate_to_datetime(answer.headers.get("last-modified", "")).timestamp()
+        except (TypeError, ValueError):
+            return False
+        return time.time() - written < CLAIM_SECONDS
+
     def delete(self, key: str) -> None:
         self._checked("DELETE", key, [], b"", also=(404,))
+
+    def read(self, key: str) -> Optional[bytes]:
+        answer = self._checked("GET", key, [], b"", also=(404,))
+        return None if answer.status == 404 else answer.body
+
+    def names(self, prefix: str) -> Iterator[str]:
+        full = self._prefix + prefix
+        query = [("list-type", "2"), ("prefix", full), ("delimiter", "/"), ("encoding-type", "url")]
+        token = ""
+        while True:
+            more = [("continuation-token", token)] if token else []
+            answer = self._checked("GET", None, query + more, b"")
+            for key in re.findall(rb"<Key>([^<]*)</Key>", answer.body):
+                yield unquote_plus(key.decode("utf-8", "replace"))[len(full) :]
+            found = re.search(rb"<NextContinuationToken>([^<]+)</NextContinuationToken>", answer.body)
+            if found is None:
+                return
+            token = found.group(1).decode("utf-8", "replace").replace("&amp;", "&")
 
     def log(self, key: str) -> Log:
         return ObjectLog(self, key)
@@ -110,22 +140,26 @@ class S3Writer(Writer):
         if b"<Error>" in done.body:  # this one answer can be an error with status 200
             raise self._refused("POST", key, done)
 
-    def _checked(self, method: str, key: str, query: Query, data: bytes, also: Tuple[int, ...] = ()) -> Answer:
+    def _checked(
+        self, method: str, key: Optional[str], query: Query, data: bytes, also: Tuple[int, ...] = ()
+    ) -> Answer:
         answer = self._send(method, key, query, data)
         if not 200 <= answer.status < 300 and answer.status not in also:
             raise self._refused(method, key, answer)
         return answer
 
-    def _refused(self, method: str, key: str, answer: Answer) -> StoreWriteError:
+    def _refused(self, method: str, key: Optional[str], answer: Answer) -> StoreWriteError:
         code = re.search(rb"<Code>([^<]+)</Code>", answer.body)
         reason = code.group(1).decode("ascii", "replace") if code else http.client.responses.get(answer.status, "")
-        return StoreWriteError("{} refuses {} {}: {} {}".format(self.url, method, key, answer.status, reason).strip())
+        return StoreWriteError(
+            "{} refuses {} {}: {} {}".format(self.url, method, key or "", answer.status, reason).strip()
+        )
 
-    def _send(self, method: str, key: str, query: Query, data: bytes) -> Answer:
-        """One request, repeated with growing, random delays while the service or the way to it fails.
+    def _send(self, method: str, key: Optional[str], query: Query, data: bytes) -> Answer:
+        """One request for a key, or for the bucket.
 
-        A service that was away a moment ago is not asked, or once only: a record is many objects, and a command's end
-        must not wait for each of them.
+        It is repeated with growing, random delays while the service or the way to it fails. A service that was away a
+        moment ago is not asked, or once only: a record is many objects, and a command's end must not wait for each.
         """
         problem = "it was away a moment ago"
         since = time.monotonic() - self._failed
@@ -152,8 +186,9 @@ class S3Writer(Writer):
             self._failed = time.monotonic()
         raise StoreWriteError("cannot reach {}: {}".format(self.url, problem))
 
-    def _once(self, method: str, key: str, query: Query, data: bytes) -> Answer:
-        path = encode_path("{}/{}{}".format(self._base, self._prefix, key))
+    def _once(self, method: str, key: Optional[str], query: Query, data: bytes) -> Answer:
+        name = "" if key is None else self._prefix + key
+        path = encode_path("{}/{}".format(self._base, name))
         text = encode_query(query)
         standard = 443 if self._scheme == "https" else 80
         host = self._host if self._port == standard else "{}:{}".format(self._host, self._port)

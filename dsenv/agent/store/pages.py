@@ -1,0 +1,115 @@
+"""Gathers index entries of finished runs into pages: a month is then read with a request a day, not one a run.
+
+A page is a file of JSON lines beside the entries, named `page.<first id>.<last id>.<entries>.<digest>.jsonl`. Nothing
+waits for it: a reader takes pages and single entries together and believes one of two that speak of the same run. So
+it can be done by anyone at any time, by several at once, and be cut off anywhere: a page is written before what it
+replaces goes.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from typing import Callable, Dict, List, NamedTuple, Optional
+
+from dsenv.agent.store.base import Writer
+
+ENTRIES = 1000  # of a full page
+ENOUGH = 64  # single entries that are worth a page
+_HALF = ENTRIES // 2
+
+_ID = r"\d{8}T\d{6}-\d{6}-[a-z2-7]{4}"
+ENTRY = re.compile("({})\\.json".format(_ID))
+_PAGE = re.compile("page\\.({0})\\.({0})\\.(\\d{{1,6}})\\.[0-9a-f]{{16}}\\.jsonl".format(_ID))
+
+
+class Page(NamedTuple):
+    """What the name of a page says: the ids of its first and last run, and how many it has."""
+
+    name: str
+    first: str
+    last: str
+    entries: int
+
+
+def page_of(name: str) -> Optional[Page]:
+    """A page by its name; None for the name of anything else."""
+    found = _PAGE.fullmatch(name)
+    return Page(name, found.group(1), found.group(2), int(found.group(3))) if found else None
+
+
+def gather(writer: Writer, prefix: str, stop: Callable[[], bool], enough: int = ENOUGH) -> int:
+    """Put the single entries below `prefix` into pages, with those of pages that are not half full.
+
+    `prefix` is that of a day and a status, with `/` at its end. Returns how many entries were moved; `stop` is asked
+    before each of them. Raises StoreWriteError.
+    """
+    names = list(writer.names(prefix))
+    singles = [found.group(1) for found in map(ENTRY.fullmatch, names) if found]
+    if len(singles) < enough:
+        return 0
+    lines: Dict[str, bytes] = {}
+    replaced: List[str] = []
+    for page in filter(None, map(page_of, names)):
+        if page.entries < _HALF:
+            lines.update(entries_of(writer.read(prefix + page.name) or b""))
+            replaced.append(page.name)
+    moved = 0
+    for run_id in sorted(singles):
+        if stop():
+            return moved
+        name = run_id + ".json"
+        line = _line(writer.read(prefix + name), run_id)
+        if line is not None:
+            lines[run_id] = line
+            replaced.append(name)
+        if len(lines) >= ENTRIES:
+            moved += _turn(writer, prefix, lines, replaced)
+            lines, replaced = {}, []
+    return moved + _turn(writer, prefix, lines, replaced)
+
+
+def write(writer: Writer, prefix: str, lines: Dict[str, bytes]) -> Optional[str]:
+    """Write a page of entries by run id; returns its name, None for no entries. Raises StoreWriteError."""
+    if not lines:
+        return None
+    ids = sorted(lines)
+    data = b"".join(lines[run_id] + b"\n" for run_id in ids)
+    digest = hashlib.sha256(data).hexdigest()[:16]
+    name = "page.{}.{}.{}.{}.jsonl".format(ids[0], ids[-1], len(ids), digest)
+    writer.put(prefix + name, data)
+    return name
+
+
+def entries_of(data: bytes) -> Dict[str, bytes]:
+    """The lines of a page by run id. A line that is no entry is left out."""
+    found: Dict[str, bytes] = {}
+    for line in data.split(b"\n"):
+        try:
+            run_id = json.loads(line)["id"]
+        except (ValueError, KeyError, TypeError, RecursionError):
+            continue
+        if isinstance(run_id, str):
+            found[run_id] = line
+    return found
+
+
+def _turn(writer: Writer, prefix: str, lines: Dict[str, bytes], replaced: List[str]) -> int:
+    """Write the page, then delete what it replaces."""
+    written = write(writer, prefix, lines)
+    for name in replaced:
+        if name != written:
+            writer.delete(prefix + name)
+    return len(lines)
+
+
+def _line(data: Optional[bytes], run_id: str) -> Optional[bytes]:
+    """An entry as one line; None when it is gone, or is not what its name says: such a one stays where it is."""
+    try:
+        value = json.loads(data or b"")
+        if value["id"] != run_id:
+            return None
+        return json.dumps(value).encode("ascii")
+    except (ValueError, KeyError, TypeError, RecursionError):
+        return None
