@@ -5,9 +5,11 @@ A fingerprint is a dict of layers; a layer that could not be read is absent, nev
     python         version, implementation, build, compiler, soabi, executable, openssl, sqlite, zlib
     os             system, machine, kernel, distribution, libc
     cpu            model, flags (those that numeric code dispatches on), count, usable
-    limits         memory, memory_limit, cpu_limit, shm (bytes or CPUs); ulimit: name to [soft, hard], -1 is none
+    limits         memory, memory_limit, cpu_limit, shm (bytes or CPUs); memory_kill: `group` when all of a control
+                   group's processes are killed at once; ulimit: name to [soft, hard], -1 is none
     threads        variables that set thread counts, kernels and hash seeds, with their values
-    locale         LANG, LC_*, encoding, utf8_mode, timezone, offset (seconds east of UTC)
+    locale         LANG, LC_*, encoding, utf8_mode, timezone, offset (seconds east of UTC), zone (its name), rules
+                   (what TZ would say without a zone file), missing (names of locales that are not installed)
     process        umask
     env            names of all variables, sorted: never values
     distributions  list of schema.Distribution, when a path was given
@@ -44,8 +46,11 @@ _CPU_FLAGS = frozenset([
     "avx512_vnni", "avx512_bf16", "amx_tile", "amx_int8", "amx_bf16", "asimd", "asimddp", "asimdhp", "sve", "sve2",
     "bf16", "i8mm",
 ])  # fmt: skip
-_ULIMITS = ("AS", "CORE", "DATA", "FSIZE", "MEMLOCK", "NOFILE", "NPROC", "RSS", "STACK")
+_ULIMITS = ("AS", "CORE", "CPU", "DATA", "FSIZE", "MEMLOCK", "NOFILE", "NPROC", "RSS", "STACK")
 _NO_LIMIT = 1 << 60
+_ZONES = "/usr/share/zoneinfo"
+_LOCALTIME = "/etc/localtime"
+_ALL_CATEGORIES = 0x1FBF  # LC_ALL_MASK of glibc; other C libraries take any mask with these bits
 DPKG_STATUS = "/var/lib/dpkg/status"
 
 
@@ -168,6 +173,8 @@ def cgroup_facts(root: str = "/sys/fs/cgroup", membership: str = "/proc/self/cgr
         memory = _first_word(folder, "memory.max", "memory.limit_in_bytes")
         if memory.isdigit() and int(memory) < _NO_LIMIT:
             facts["memory_limit"] = min(int(memory), facts.get("memory_limit", _NO_LIMIT))
+        if _first_word(folder, "memory.oom.group") == "1":
+            facts["memory_kill"] = "group"
         quota = (_lines(os.path.join(folder, "cpu.max")) or [""])[0].split()
         if len(quota) != 2:
             quota = [_first_word(folder, "cpu.cfs_quota_us"), _first_word(folder, "cpu.cfs_period_us")]
@@ -203,7 +210,52 @@ def locale_facts(environ: Mapping[str, str]) -> Dict[str, Any]:
     now = time.localtime()
     facts["timezone"] = now.tm_zone
     facts["offset"] = now.tm_gmtoff
+    facts.update(zone_facts(environ.get("TZ")))
+    asked = (environ.get(name, "") for name in LOCALE_VARIABLES if name not in ("TZ", "LANGUAGE"))
+    missing = sorted({name for name in asked if name and not has_locale(name)})
+    if missing:
+        facts["missing"] = missing
     return facts
+
+
+def zone_facts(variable: Optional[str], localtime: str = _LOCALTIME, zones: str = _ZONES) -> Dict[str, str]:
+    """The time zone's `zone` (name in the zone database) and `rules`, as far as the system's files say.
+
+    `variable` is TZ; without it the zone is that of the file `localtime`. A zone that is not on this machine has
+    no rules, and the C library takes it for UTC.
+    """
+    if variable is None:
+        file = os.path.realpath(localtime)
+        found = {"zone": file.partition("/zoneinfo/")[2]}
+    else:
+        name = variable.lstrip(":")
+        file = os.path.join(zones, name)
+        found = {"zone": name if name and os.path.isfile(file) else ""}
+    try:
+        with open(file, "rb") as stream:
+            data = stream.read(1 << 20)
+    except (OSError, ValueError):
+        data = b""
+    # The footer of a TZif file (RFC 8536): a line between two line feeds, in the form of TZ.
+    footer = data.rstrip(b"\n").rpartition(b"\n")[2] if data.startswith(b"TZif") and data.endswith(b"\n") else b""
+    found["rules"] = footer.decode("ascii", "replace")
+    return {name: value for name, value in found.items() if value}
+
+
+def has_locale(name: str) -> bool:
+    """Whether the C library knows the locale; true where it cannot be asked."""
+    try:
+        import ctypes
+
+        library = ctypes.CDLL(None)
+        library.newlocale.restype = ctypes.c_void_p
+        library.freelocale.argtypes = [ctypes.c_void_p]
+        made = library.newlocale(_ALL_CATEGORIES, os.fsencode(name), None)
+        if made:
+            library.freelocale(made)
+    except (ImportError, OSError, AttributeError, TypeError, ValueError):
+        return True
+    return bool(made)
 
 
 def process_facts() -> Dict[str, Any]:

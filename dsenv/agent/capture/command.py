@@ -8,7 +8,7 @@ import signal
 import sys
 import threading
 from time import monotonic, time_ns
-from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Set, Tuple
+from typing import Any, Callable, Dict, List, Mapping, NamedTuple, Optional, Set, Tuple
 
 from dsenv.agent import runid
 from dsenv.agent.capture import spawn
@@ -28,10 +28,11 @@ _FROM_KERNEL = 0x80
 _LEFT_BEHIND = 1.0
 
 
-def main(arguments: List[str]) -> int:
+def main(arguments: List[str], prepare: Optional[Callable[[], None]] = None) -> int:
     """Run a command and record it. Returns its exit code, 125 when the arguments make no sense.
 
-    When the command died by a signal this process dies by the same one.
+    When the command died by a signal this process dies by the same one. `prepare` is called in the command's process
+    before it becomes the command.
     """
     try:
         options = parse(arguments)
@@ -42,7 +43,7 @@ def main(arguments: List[str]) -> int:
         _say("capture: this system has no processes as POSIX has them; run it on Linux or macOS\n")
         return OWN_FAILURE
     try:
-        run = Run(options)
+        run = Run(options, prepare)
     except Exception as problem:  # noqa: BLE001 - whatever is wrong with us, the command runs
         return _without_record(options.command, problem)
     ended = run.execute()
@@ -64,8 +65,8 @@ class Ended(NamedTuple):
 class Run:
     """One command from start to end."""
 
-    def __init__(self, options: Options) -> None:
-        self.options = options
+    def __init__(self, options: Options, prepare: Optional[Callable[[], None]] = None) -> None:
+        self.options, self.prepare = options, prepare
         self.begun, self.started = monotonic(), time_ns() // 1000
         self.cwd = _working_folder()
         self.project: Project = project_of(options, self.cwd)
@@ -83,7 +84,7 @@ class Run:
         # As JSON our stdout is one document, so the command's goes to where its stderr goes.
         targets = (2, 2) if self.options.as_json else (1, 2)
         try:
-            child = spawn.start(self.options.command, environ, targets, watched - blocked)
+            child = spawn.start(self.options.command, environ, targets, watched - blocked, self.prepare)
         except (spawn.CannotStart, OSError) as problem:
             return self._not_started(problem)
         raw = _raw_terminal(child)
@@ -108,6 +109,7 @@ class Run:
         except OSError as error:
             self.trouble.append("nothing is seen inside Python: {}".format(error))
             return environ
+        environ["DSENV_PROCESS"] = "{} 0".format(os.getpid())
         path = environ.get("PYTHONPATH")
         environ["PYTHONPATH"] = self.spool.hook if path is None else self.spool.hook + ":" + path
         return environ
@@ -121,6 +123,7 @@ class Run:
             "total": str(INPUTS_CAP),
             "ignored": self.spool.folder,
             "seed": self.seed if drawn else "",
+            "entropy": "1" if self.options.record_entropy else "",
             "replay": os.path.abspath(self.options.replay) if self.options.replay else "",
             "agent": __file__.rpartition(os.path.join("dsenv", "agent"))[0].rstrip(os.sep),
         }

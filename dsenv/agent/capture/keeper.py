@@ -10,7 +10,7 @@ import threading
 import time
 from contextlib import suppress
 from time import monotonic, time_ns
-from typing import Any, Callable, Dict, List, Mapping, Optional, cast
+from typing import Any, Callable, Dict, List, Mapping, Optional, Tuple, cast
 
 from dsenv import __version__
 from dsenv.agent.capture import codetree, facts, oom, record
@@ -44,7 +44,10 @@ class Keeper(threading.Thread):
         self._read = 0
         self._python: Optional[Dict[str, Any]] = None
         self._complete = False
-        self._killed = oom.kills()
+        self._killed = self._kills()
+
+    def _kills(self) -> Tuple[Optional[int], Optional[int]]:
+        return oom.kills(), oom.counted(self.options.killed)
 
     def prepare(self, environ: Mapping[str, str], command: Mapping[str, Any]) -> None:
         """What is known at the start. `command` has cwd, pid, started and hash_seed."""
@@ -166,7 +169,7 @@ class Keeper(threading.Thread):
             self._look_for_python()
             if self._python is not None:
                 self._try(self._set_environment)
-        cause = oom.CAUSE if values["signal"] == "SIGKILL" and oom.kills() != self._killed else None
+        cause = oom.CAUSE if values["signal"] == "SIGKILL" and self._kills() != self._killed else None
         told = record.gather(self.spool.events() if self.spool else [])
         record.redact(told.failures, self.redactor)
         frames, found, related = record.judge(told, values["exit"], values["signal"], self.project.root, cause)

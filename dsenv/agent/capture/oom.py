@@ -11,14 +11,22 @@ CAUSE = "out-of-memory"
 def kills(root: str = "/sys/fs/cgroup", membership: str = "/proc/self/cgroup") -> Optional[int]:
     """How many processes it has killed so far; None where nobody counts (no cgroups, or a kernel before 4.13)."""
     for file in _counters(root, membership):
-        try:
-            with open(file, encoding="ascii", errors="replace") as lines:
-                for line in lines:
-                    name, _, number = line.partition(" ")
-                    if name == "oom_kill":
-                        return int(number)
-        except (OSError, ValueError):
-            continue
+        found = counted(file)
+        if found is not None:
+            return found
+    return None
+
+
+def counted(file: str) -> Optional[int]:
+    """The number that one such file says; None when it says none."""
+    try:
+        with open(file, encoding="ascii", errors="replace") as lines:
+            for line in lines:
+                name, _, number = line.partition(" ")
+                if name == "oom_kill":
+                    return int(number)
+    except (OSError, ValueError):
+        pass
     return None
 
 

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import os
 import re
-from typing import List, Mapping, NamedTuple, Optional
+from typing import List, Mapping, NamedTuple, Optional, Tuple
 
 from dsenv.agent import places
 
 USAGE = (
     "usage: capture [--store S] [--run-id ID] [--kind production|development] [--project NAME] [--task NAME]\n"
-    "               [--root DIR] [--lock FILE] [--replay FILE] [--json] -- CMD...\n"
+    "               [--root DIR] [--lock FILE] [--replay FILE] [--json] [--input PATH]...\n"
+    "               [--record-entropy] -- CMD...\n"
 )
-_VALUES = ("store", "run-id", "kind", "project", "task", "root", "lock", "replay")
-_FLAGS = ("json", "group-signals")
+_VALUES = ("store", "run-id", "kind", "project", "task", "root", "lock", "replay", "killed")
+_FLAGS = ("json", "group-signals", "record-entropy")
 _RUN_ID = re.compile(r"\d{8}T\d{6}-\d{6}-[a-z2-7]{4}")
 _MARKERS = ("dsenv.toml", ".git", "pyproject.toml")
 
@@ -34,7 +35,10 @@ class Options(NamedTuple):
     root: str = ""
     lock: str = ""
     replay: str = ""
+    killed: str = ""  # a file that counts kills for want of memory as a control group does; for a replay
     as_json: bool = False
+    inputs: Tuple[str, ...] = ()  # declared: kept although nobody is seen to read them
+    record_entropy: bool = False
     group_signals: bool = False  # given by dsenv's own supervisor, which signals the whole process group
 
 
@@ -42,14 +46,17 @@ def parse(arguments: List[str]) -> Options:
     """Read the arguments of `capture`. Raises ArgumentsError."""
     values = dict.fromkeys(_VALUES, "")
     flags = dict.fromkeys(_FLAGS, False)
+    inputs: List[str] = []
     rest = list(arguments)
     while rest and rest[0].startswith("-") and rest[0] != "--":
         name, equals, value = rest.pop(0)[2:].partition("=")
         if name in flags and not equals:
             flags[name] = True
+        elif name == "input" and (value or rest):
+            inputs.append(value if equals else rest.pop(0))
         elif name in values and (equals or rest):
             values[name] = value if equals else rest.pop(0)
-        elif name in values:
+        elif name in values or name == "input":
             raise ArgumentsError("--{} needs a value".format(name))
         else:
             raise ArgumentsError("there is no option --{}".format(name))
@@ -65,7 +72,8 @@ def parse(arguments: List[str]) -> Options:
     if values["store"] and "://" in values["store"] and not values["store"].startswith("s3://"):
         raise ArgumentsError("a store is a folder or s3://bucket/prefix, not {}".format(values["store"]))
     texts = {name.replace("-", "_"): value for name, value in values.items() if name != "kind"}
-    return Options(rest, kind=kind, as_json=flags["json"], group_signals=flags["group-signals"], **texts)
+    names = {name.replace("-", "_"): value for name, value in flags.items() if name != "json"}
+    return Options(rest, kind=kind, as_json=flags["json"], inputs=tuple(inputs), **names, **texts)  # type: ignore[arg-type]
 
 
 class Project(NamedTuple):

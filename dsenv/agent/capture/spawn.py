@@ -7,7 +7,7 @@ import errno
 import os
 import signal
 import stat
-from typing import Dict, List, Mapping, NamedTuple, Optional, Set, Tuple
+from typing import Callable, Dict, List, Mapping, NamedTuple, Optional, Set, Tuple
 
 NOT_FOUND, NOT_EXECUTABLE = 127, 126
 
@@ -65,8 +65,14 @@ class _Plan:
         return read, write
 
 
-def start(command: List[str], environ: Mapping[str, str], targets: Tuple[int, int], unblock: Set[int]) -> Child:
-    """Start `command`. `targets` are where its stdout and stderr go on to.
+def start(
+    command: List[str],
+    environ: Mapping[str, str],
+    targets: Tuple[int, int],
+    unblock: Set[int],
+    prepare: Optional[Callable[[], None]] = None,
+) -> Child:
+    """Start `command`. `targets` are where its stdout and stderr go on to; `prepare` is called in its process first.
 
     Raises CannotStart, or OSError when the system has no process or descriptor left.
     """
@@ -78,7 +84,7 @@ def start(command: List[str], environ: Mapping[str, str], targets: Tuple[int, in
     report_read, report_write = os.pipe()
     pid = os.fork()
     if pid == 0:
-        _become(command, environ, plan, report_write, unblock, session)
+        _become(command, environ, plan, report_write, unblock, session, prepare)
     os.close(report_write)
     for handle in {handle for handle in plan.child.values() if handle > 2}:
         os.close(handle)
@@ -145,7 +151,13 @@ def _same(a: os.stat_result, b: os.stat_result) -> bool:
 
 
 def _become(
-    command: List[str], environ: Mapping[str, str], plan: _Plan, report: int, unblock: Set[int], session: bool
+    command: List[str],
+    environ: Mapping[str, str],
+    plan: _Plan,
+    report: int,
+    unblock: Set[int],
+    session: bool,
+    prepare: Optional[Callable[[], None]],
 ) -> None:
     """In the child: never returns."""
     number = errno.EIO
@@ -163,6 +175,8 @@ def _become(
         for name in ("SIGPIPE", "SIGXFSZ", "SIGINT"):
             _restore(getattr(signal, name))
         signal.pthread_sigmask(signal.SIG_UNBLOCK, unblock)
+        if prepare is not None:
+            prepare()
         os.execvpe(command[0], command, dict(environ))  # noqa: S606 - an argv list, no shell
     except OSError as error:
         number = error.errno or errno.EIO
