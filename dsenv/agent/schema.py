@@ -165,13 +165,14 @@ class Draw(TypedDict):
     """Entropy that a generator took from the system: with it, the generator gives the same numbers again.
 
     A process is named by how it came to be, which a second run repeats: its parent's name, a dot, and the number of
-    the child among its parent's children. The command's first Python is "0".
+    the child among its parent's children. The command's first Python is "0". A Python that another program started
+    has that program's name with ~ and digits of its arguments; + and a number where these are equal, too.
     """
 
     process: str
     source: str  # random | numpy | torch | os.urandom | ...
     n: int  # counted from 0 within process and source
-    value: str  # hexadecimal
+    value: str  # hexadecimal; empty when something was drawn and, as it may be a key, not recorded
 
 
 class Stack(TypedDict, total=False):

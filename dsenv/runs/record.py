@@ -83,6 +83,13 @@ class Record:
         lines = [line for line in data.split(b"\n") if line]
         return [validate.parse(line, schema.Input, f"{key}:{n}") for n, line in enumerate(lines, 1)]
 
+    def draws(self) -> list[schema.Draw]:
+        """What generators that nobody seeded took from the system."""
+        key = keys.record(self.id, "random.jsonl")
+        data = self.store.read(key, limit=_JSON_LIMIT) or b""
+        lines = [line for line in data.split(b"\n") if line]
+        return [validate.parse(line, schema.Draw, f"{key}:{n}") for n, line in enumerate(lines, 1)]
+
     def tree(self) -> schema.Tree | None:
         """The code tree, None when no code was kept."""
         code = self.data.get("code")

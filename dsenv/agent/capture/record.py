@@ -7,7 +7,7 @@ from typing import Any, Dict, Iterable, List, NamedTuple, Optional, Set, Tuple, 
 
 from dsenv.agent import runid, signature
 from dsenv.agent.redact import Redactor
-from dsenv.agent.schema import Failure, Frames, Input, Record, Signature, Started, Summary
+from dsenv.agent.schema import Draw, Failure, Frames, Input, Record, Signature, Started, Summary
 from dsenv.agent.store.base import StoreWriteError, Writer, blob_key, digest_of
 
 _SUMMARY = ("id", "status", "exit", "signal", "started", "ended", "command", "project", "task", "kind", "signature")
@@ -37,11 +37,12 @@ class Told(NamedTuple):
     failures: List[Failure]
     inputs: List[Dict[str, Any]]
     trouble: List[str]
+    draws: List[Draw]
 
 
 def gather(events: Iterable[Dict[str, Any]]) -> Told:
     """Sort the events of all processes; a file that the command wrote itself is no input when it is read later."""
-    told = Told([], [], [], [])
+    told = Told([], [], [], [], [])
     written: Set[str] = set()
     for event in events:
         kind = event.get("e")
@@ -53,6 +54,8 @@ def gather(events: Iterable[Dict[str, Any]]) -> Told:
             written.add(str(event.get("path")))
         elif kind == "input" and event.get("path") not in written:
             told.inputs.append(event)
+        elif kind == "draw":
+            told.draws.append(cast(Draw, {name: event.get(name) for name in ("process", "source", "n", "value")}))
         elif kind == "trouble":
             told.trouble.append(str(event.get("text")))
     return told

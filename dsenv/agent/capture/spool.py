@@ -12,12 +12,17 @@ from dsenv.agent.capture import hook
 _NAME = "dsenv-run-"
 _MODULES = (
     "children",
+    "draws",
     "events",
     "files",
     "imports",
     "on_logging",
+    "on_numpy",
+    "on_random",
     "on_sqlite3",
     "on_threading",
+    "on_torch",
+    "processes",
     "tracebacks",
 )
 _FILES = {
@@ -65,7 +70,8 @@ class Spool:
 
     def fill(self, settings: Dict[str, str]) -> None:
         """Put the hook in place. Raises OSError."""
-        os.mkdir(os.path.join(self.hook, "_dsenv_hook"), 0o700)
+        for folder in ("_dsenv_hook", "names"):
+            os.mkdir(os.path.join(self.hook, folder), 0o700)
         for name, source in _FILES.items():
             _write(os.path.join(self.hook, name), hook.source(source))
         lines = "".join("{}\t{}\n".format(name, value) for name, value in settings.items() if "\n" not in value)

@@ -36,6 +36,14 @@ def capture(
     lock: Annotated[
         str | None, typer.Option("--lock", metavar="FILE", help="The lock; default: pylock.toml in the root.")
     ] = None,
+    inputs: Annotated[
+        list[str] | None,
+        typer.Option("--input", metavar="PATH", help="A file that the command reads, kept in any case. Repeatable."),
+    ] = None,
+    record_entropy: Annotated[
+        bool,
+        typer.Option("--record-entropy", help="Also keep what uuid4, secrets and os.urandom give. These may be keys."),
+    ] = False,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print one JSON document on stdout; the command's stdout goes to stderr.")
     ] = False,
@@ -52,5 +60,7 @@ def capture(
     values = {"store": store, "run-id": run_id, "kind": kind.value, "project": project, "task": task}
     values |= {"root": root, "lock": lock}
     words = [word for name, value in values.items() if value for word in (f"--{name}", value)]
+    words += [word for path in inputs or [] for word in ("--input", path)]
+    words += ["--record-entropy"] if record_entropy else []
     words += ["--json"] if as_json else []
     raise typer.Exit(agent.main([*words, "--", *command]))

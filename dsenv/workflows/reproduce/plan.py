@@ -13,7 +13,7 @@ from typing import Any
 from dsenv.agent import schema
 from dsenv.errors import RecordError
 from dsenv.runs.record import Record
-from dsenv.workflows.reproduce import environment, working_tree
+from dsenv.workflows.reproduce import environment, randomness, working_tree
 from dsenv.workflows.reproduce.model import Choice, CodeChoice, InputPlan, Isolation, Item, Plan
 
 _CHANGED = "the record was changed; do not trust it"
@@ -154,6 +154,9 @@ def _accounts(
         (lost if stdin.get("truncated") else restored).append(Item("stdin", stdin.get("kind", ""), note))
     elif stdin.get("kind") == "terminal":
         lost.append(Item("stdin", "terminal", "what was typed is not recorded; it is empty here"))
+    drawn, hidden = randomness.account(record)
+    restored += drawn
+    lost += hidden
     lost += [Item("record", "", trouble) for trouble in data.get("trouble", [])]
     return restored, lost
 

@@ -20,7 +20,7 @@ from dsenv.errors import RecordError, StateError
 from dsenv.events import Cancel
 from dsenv.runs import restore
 from dsenv.runs.record import Record
-from dsenv.workflows.reproduce import environment, interpreters, working_tree
+from dsenv.workflows.reproduce import environment, interpreters, randomness, working_tree
 from dsenv.workflows.reproduce.model import InputPlan, Item, Plan
 from dsenv.workflows.reproduce.plan import is_below
 
@@ -139,9 +139,10 @@ class Scratch:
             content, mapping = self._content(prefix)
             root = str(self.tree) if mapping else self.plan.root
             agent.write_bytes(resources.agent_archive())
-            replay.write_text(json.dumps({"paths": mapping, "debug": debug, "root": root}))
-            capture = ["--store", str(self.store), "--run-id", run_id, "--root", root, "--replay", str(replay), "--"]
-            content["capture"] = [*capture, *content.pop("argv")]
+            config = {"paths": mapping, "debug": debug, "root": root, **randomness.write(self.record, self.folder)}
+            replay.write_text(json.dumps(config))
+            capture = ["--store", str(self.store), "--run-id", run_id, "--root", root, "--replay", str(replay)]
+            content["capture"] = [*capture, *randomness.options(self.record), "--", *content.pop("argv")]
             file.write_text(json.dumps(content))
         return [sys.executable, "-I", "-S", str(agent), "replay", str(file)]
 

@@ -8,9 +8,10 @@ import os
 import sys
 from time import time_ns
 
-from . import children, files
+from . import children, draws, files
 from .events import Events
 from .imports import AfterImport, own
+from .processes import Names
 from .tracebacks import strip, strip_all
 
 TYPE_CHECKING = False  # typing would be loaded into every program
@@ -21,8 +22,12 @@ if TYPE_CHECKING:
 # only then, because each costs time at every start of a Python.
 WATCHED = {
     "logging": "on_logging",
+    "numpy": "on_blas",
+    "numpy.random.bit_generator": "on_numpy",
+    "random": "on_random",
     "sqlite3": "on_sqlite3",
     "threading": "on_threading",
+    "torch.random": "on_torch",
     "traceback": "tracebacks",
 }
 
@@ -33,12 +38,14 @@ _SECOND = 1_000_000_000
 class Program:
     """The program that this Python runs, as far as we follow it."""
 
-    def __init__(self, folder: str, settings: "Dict[str, str]") -> None:
+    def __init__(self, folder: str, settings: "Dict[str, str]", recorded: str) -> None:
         self.settings = settings
         self.events = Events(folder + "/events")
         with open(folder + "/failure.py", "rb") as file:
             self._source = file.read()
         self.inputs: "Optional[files.Inputs]" = None
+        self.names = Names(folder)
+        self.draws = draws.watch(self.events, self.names, settings, recorded)
         self._describe: "Optional[Callable[..., Any]]" = None
         self._uncaught: "Optional[BaseException]" = None
         self._logged, self._looked = 0, 0
@@ -121,13 +128,12 @@ def start(folder: str) -> None:
     with open(folder + "/settings", encoding="utf-8", errors="surrogateescape") as file:
         settings = dict(line.split("\t", 1) for line in file.read().split("\n") if line)
     hidden = _hide(folder, settings)
-    if settings.get("replay"):
-        _replay(settings)
-    program = Program(folder, settings)
+    recorded = _replay(settings) if settings.get("replay") else ""
+    program = Program(folder, settings, recorded)
     program.started()
     _watch_exceptions(program)
     program.inputs = files.watch(program.events, settings)
-    children.watch(hidden)
+    children.watch(hidden, program.names)
     _watch_imports(program)
 
 
@@ -153,7 +159,8 @@ def _hide(folder: str, settings: "Dict[str, str]") -> "Dict[str, str]":
     return ours
 
 
-def _replay(settings: "Dict[str, str]") -> None:
+def _replay(settings: "Dict[str, str]") -> str:
+    """Put the recorded run's files in their places; returns the file with what its generators drew."""
     import json
 
     sys.path.insert(0, settings["agent"])
@@ -161,7 +168,9 @@ def _replay(settings: "Dict[str, str]") -> None:
         from dsenv.agent import replay
 
         with open(settings["replay"], encoding="utf-8") as file:
-            replay.install(json.load(file))
+            config = json.load(file)
+        replay.install(config)
+        return str(config.get("random", ""))
     finally:
         sys.path.remove(settings["agent"])
 
