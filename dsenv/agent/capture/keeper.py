@@ -172,6 +172,9 @@ class Keeper(threading.Thread):
         cause = oom.CAUSE if values["signal"] == "SIGKILL" and self._kills() != self._killed else None
         told = record.gather(self.spool.events() if self.spool else [])
         record.redact(told.failures, self.redactor)
+        if told.numeric:
+            # Of several programs it is the one that ended last: the command itself, most often.
+            self.started.setdefault("fingerprint", {})["numeric"] = told.numeric[-1]
         frames, found, related = record.judge(told, values["exit"], values["signal"], self.project.root, cause)
         values.update(signature=found, related=related, env=self.env, output_bytes=self.output.size)
         written = self._write(told, frames, values, stdin)

@@ -38,11 +38,12 @@ class Told(NamedTuple):
     inputs: List[Dict[str, Any]]
     trouble: List[str]
     draws: List[Draw]
+    numeric: List[Dict[str, Any]]
 
 
 def gather(events: Iterable[Dict[str, Any]]) -> Told:
     """Sort the events of all processes; a file that the command wrote itself is no input when it is read later."""
-    told = Told([], [], [], [], [])
+    told = Told([], [], [], [], [], [])
     written: Set[str] = set()
     for event in events:
         kind = event.get("e")
@@ -56,6 +57,8 @@ def gather(events: Iterable[Dict[str, Any]]) -> Told:
             told.inputs.append(event)
         elif kind == "draw":
             told.draws.append(cast(Draw, {name: event.get(name) for name in ("process", "source", "n", "value")}))
+        elif kind == "numeric":
+            told.numeric.append({name: value for name, value in event.items() if name != "e"})
         elif kind == "trouble":
             told.trouble.append(str(event.get("text")))
     return told

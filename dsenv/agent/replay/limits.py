@@ -35,7 +35,7 @@ def apply(ulimits: Mapping[str, Sequence[int]]) -> None:
 
 
 def _least(a: int, b: int, infinity: int) -> int:
-    if a == infinity or b == infinity:
+    if infinity in (a, b):
         return b if a == infinity else a
     return min(a, b)
 
