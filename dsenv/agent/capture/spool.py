@@ -16,6 +16,7 @@ _MODULES = (
     "events",
     "files",
     "imports",
+    "on_blas",
     "on_logging",
     "on_numpy",
     "on_random",
