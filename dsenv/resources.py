@@ -52,8 +52,7 @@ def agent_archive() -> bytes:
         _add(archive, "dsenv/__init__.py", (package / "__init__.py").read_bytes())
         for path, source in sorted(_sources(package / "agent", "dsenv/agent")):
             _add(archive, path, source)
-            if "/hook/" not in path:
-                _add(archive, f"{path}c", _byte_code(path, source))
+            _add(archive, f"{path}c", _byte_code(path, source))
     return b"#!/usr/bin/env python3\n" + buffer.getvalue()
 
 

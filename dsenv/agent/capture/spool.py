@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 import time
 from contextlib import suppress
 from typing import Any, Callable, Dict, Iterator, List, Mapping, Optional
@@ -71,10 +72,15 @@ class Spool:
 
     def fill(self, settings: Dict[str, str]) -> None:
         """Put the hook in place. Raises OSError."""
-        for folder in ("_dsenv_hook", "names"):
+        for folder in ("_dsenv_hook", "_dsenv_hook/__pycache__", "__pycache__", "names"):
             os.mkdir(os.path.join(self.hook, folder), 0o700)
         for name, source in _FILES.items():
             _write(os.path.join(self.hook, name), hook.source(source))
+            compiled = hook.byte_code(source)
+            if compiled is not None:
+                place, _, module = name[: -len(".py")].rpartition("/")
+                cached = "__pycache__/{}.{}.pyc".format(module, sys.implementation.cache_tag)
+                _write(os.path.join(self.hook, place, cached), compiled)
         lines = "".join("{}\t{}\n".format(name, value) for name, value in settings.items() if "\n" not in value)
         _write(os.path.join(self.hook, "settings"), lines.encode("utf-8", "surrogateescape"))
         _write(os.path.join(self.hook, "events"), b"")
