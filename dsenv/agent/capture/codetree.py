@@ -8,7 +8,7 @@ import os
 import re
 import stat
 import zlib
-from typing import Dict, Iterator, List, Mapping, NamedTuple, Optional, Tuple
+from typing import Callable, Dict, Iterator, List, Mapping, NamedTuple, Optional, Tuple
 
 from dsenv.agent.capture import git
 from dsenv.agent.capture.birth import made_since
@@ -139,7 +139,7 @@ def _subfolders(root: str, inside: str, avoid: Tuple[str, ...], since_ns: Option
                 os.path.join(inside, entry.name)
                 for entry in entries
                 if entry.is_dir(follow_symlinks=False)
-                and _enters(entry.path, entry.name, avoid)
+                and enters(entry.path, entry.name, avoid)
                 and not made_since(entry.path, entry.stat(follow_symlinks=False), since_ns)
             )
     except OSError:
@@ -153,7 +153,7 @@ def _kept(root: str, names: List[str], avoid: Tuple[str, ...]) -> Iterator[str]:
     def folder_is_kept(folder: str) -> bool:
         if folder not in verdicts:
             parent, name = os.path.split(folder)
-            verdicts[folder] = folder_is_kept(parent) and _enters(os.path.join(root, folder), name, avoid)
+            verdicts[folder] = folder_is_kept(parent) and enters(os.path.join(root, folder), name, avoid)
         return verdicts[folder]
 
     for name in sorted(set(names)):
@@ -161,7 +161,8 @@ def _kept(root: str, names: List[str], avoid: Tuple[str, ...]) -> Iterator[str]:
             yield name
 
 
-def _enters(path: str, name: str, avoid: Tuple[str, ...]) -> bool:
+def enters(path: str, name: str, avoid: Tuple[str, ...]) -> bool:
+    """Whether the folder `name` at `path` may hold code or data of a project."""
     if name in _FOLDERS or path in avoid:
         return False
     return not any(os.path.exists(os.path.join(path, mark)) for mark in ("pyvenv.cfg", "conda-meta"))
@@ -177,7 +178,7 @@ def _below(root: str, avoid: Tuple[str, ...], marked: bool) -> Iterator[str]:
         folders[:] = sorted(
             name
             for name in folders
-            if _enters(os.path.join(folder, name), name, avoid)
+            if enters(os.path.join(folder, name), name, avoid)
             and (marked or (not name.startswith(".") and depth < _UNMARKED_DEPTH))
         )
         links = [name for name in folders if os.path.islink(os.path.join(folder, name))]
@@ -252,8 +253,9 @@ class Packer:
 class Snapshot:
     """One snapshot in the making: what is known from the last one is not read again."""
 
-    def __init__(self, root: str, writer: Writer, cache: TreeCache) -> None:
+    def __init__(self, root: str, writer: Writer, cache: TreeCache, opened: Callable[[str], None]) -> None:
         self._root = root
+        self._opened = opened
         self._cache = cache
         self._packer = Packer(writer)
         self._usable = _still_there(cache, writer)
@@ -274,6 +276,7 @@ class Snapshot:
             self._packer.places.setdefault(entry.sha256, entry.pack)
             self._note(name, info, entry.size, stat.S_IMODE(info.st_mode), entry.sha256)
             return
+        self._opened(path)
         content = _content(path)
         if content is None:
             return
@@ -327,11 +330,15 @@ def snapshot(
     avoid: Tuple[str, ...],
     environ: Mapping[str, str],
     since_ns: Optional[int] = None,
+    opened: Callable[[str], None] = lambda path: None,
 ) -> Code:
-    """Store the code tree, without what was made since `since_ns`. Raises StoreWriteError."""
+    """Store the code tree, without what was made since `since_ns`. `opened` hears of each file before it is read.
+
+    Raises StoreWriteError.
+    """
     started_ns = now_ns()
     found = find(root, marked=marked, avoid=avoid, since_ns=since_ns)
-    making = Snapshot(root, writer, TreeCache.load(environ, writer.url, root))
+    making = Snapshot(root, writer, TreeCache.load(environ, writer.url, root), opened)
     for name in found.files:
         making.add(name)
     tree: Tree = {

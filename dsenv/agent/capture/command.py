@@ -13,11 +13,10 @@ from typing import Any, Callable, Dict, List, Mapping, NamedTuple, Optional, Set
 from dsenv.agent import runid
 from dsenv.agent.capture import spawn
 from dsenv.agent.capture.options import USAGE, ArgumentsError, Options, Project, parse, project_of, store_of
-from dsenv.agent.capture.spool import Spool
+from dsenv.agent.capture.spool import INPUT_CAP, INPUTS_CAP, Spool
 
 OWN_FAILURE = 125
 STDIN_CAP = 16 << 20
-INPUT_CAP, INPUTS_CAP = 64 << 20, 2 << 30
 
 _FORWARDED = {
     getattr(signal, name)

@@ -5,15 +5,17 @@ from __future__ import annotations
 import json
 import os
 import platform
+import select
 import sys
 import threading
 import time
 from contextlib import suppress
+from itertools import chain
 from time import monotonic, time_ns
 from typing import Any, Callable, Dict, List, Mapping, Optional, Tuple, cast
 
 from dsenv import __version__
-from dsenv.agent.capture import codetree, facts, oom, record
+from dsenv.agent.capture import codetree, facts, oom, record, watch
 from dsenv.agent.capture.options import Options, Project
 from dsenv.agent.capture.outputlog import OutputLog
 from dsenv.agent.capture.spool import Spool, sweep
@@ -40,6 +42,7 @@ class Keeper(threading.Thread):
         self.writer: Optional[Writer] = None
         self.started: Started = {}
         self.env: Dict[str, str] = {}
+        self.watcher: Optional[watch.Watcher] = None
         self._ended = threading.Event()
         self._read = 0
         self._python: Optional[Dict[str, Any]] = None
@@ -72,11 +75,31 @@ class Keeper(threading.Thread):
         _step_back()
         self.output.start()
         try:
+            self._watch_inputs()
             self._keep()
         except Exception as problem:  # noqa: BLE001 - a traceback would go to the command's stderr
             self.trouble.append("{}: {}".format(type(problem).__name__, problem))
         finally:
             self.output.attach_if_not(None)
+
+    def _watch_inputs(self) -> None:
+        if self.spool is None or self.options.replay or not (self.started["pid"] and hasattr(select, "poll")):
+            return
+        wanted = watch.Wanted(
+            self.project.root,
+            self.project.marked,
+            self.started["cwd"],
+            self.options.command,
+            self.options.inputs,
+            self._avoid(),
+            self.started["started"] * 1000,
+        )
+        self.watcher = watch.Watcher(wanted, self.spool, self.started["pid"])
+        self.watcher.start()
+
+    def _avoid(self) -> Tuple[str, ...]:
+        """Folders of our own."""
+        return (self.store,) + ((self.spool.folder,) if self.spool else ())
 
     def _keep(self) -> None:
         try:
@@ -108,22 +131,26 @@ class Keeper(threading.Thread):
         if self.writer is None or hash(self.run_id) % _TIDY_EVERY:
             return
         today = self.started["started"] / 1e6
-        for day in (today, today - 86400):
+        for day, enough in ((today, pages.ENOUGH), (today - 86400, pages.ENOUGH // 8)):
             for status in ("failed", "succeeded"):
                 prefix = time.strftime("index/%Y/%m/%d/", time.gmtime(day)) + status + "/"
-                pages.gather(self.writer, prefix, self._ended.is_set)
+                pages.gather(self.writer, prefix, self._ended.is_set, enough)
 
     def _snapshot(self) -> None:
         if self.options.replay or self.writer is None:
             return
-        avoid = (self.store,) + ((self.spool.folder,) if self.spool else ())
+        opened: Callable[[str], None] = _nobody
+        if self.watcher is not None:
+            self.watcher.ready.wait()
+            opened = self.watcher.own
         self.started["code"] = codetree.snapshot(
             self.project.root,
             self.writer,
             marked=self.project.marked,
-            avoid=avoid,
+            avoid=self._avoid(),
             environ=self._environ,
             since_ns=self.started["started"] * 1000,
+            opened=opened,
         )
 
     def _describe(self) -> None:
@@ -170,7 +197,10 @@ class Keeper(threading.Thread):
             if self._python is not None:
                 self._try(self._set_environment)
         cause = oom.CAUSE if values["signal"] == "SIGKILL" and self._kills() != self._killed else None
-        told = record.gather(self.spool.events() if self.spool else [])
+        seen = self.watcher.finish() if self.watcher is not None else []
+        told = record.gather(chain(self.spool.events() if self.spool else (), seen))
+        if self.watcher is not None:
+            self.trouble += self.watcher.trouble
         record.redact(told.failures, self.redactor)
         if told.numeric:
             # Of several programs it is the one that ended last: the command itself, most often.
@@ -211,6 +241,10 @@ class Keeper(threading.Thread):
     def _put(self, name: str, value: Any) -> None:
         assert self.writer is not None
         self.writer.put(record.key(self.run_id, name), _json(value))
+
+
+def _nobody(path: str) -> None:
+    """Hears of what this process opens itself, where nobody else wants to."""
 
 
 def _step_back() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from typing import List, Mapping, NamedTuple, Optional, Tuple
+from typing import Dict, List, Mapping, NamedTuple, Optional, Tuple
 
 from dsenv.agent import places
 
@@ -65,15 +65,19 @@ def parse(arguments: List[str]) -> Options:
     if not rest:
         raise ArgumentsError("no command is given: write it after --")
     kind = values["kind"] or "production"
+    _check(kind, values)
+    texts = {name.replace("-", "_"): value for name, value in values.items() if name != "kind"}
+    names = {name.replace("-", "_"): value for name, value in flags.items() if name != "json"}
+    return Options(rest, kind=kind, as_json=flags["json"], inputs=tuple(inputs), **names, **texts)  # type: ignore[arg-type]
+
+
+def _check(kind: str, values: Dict[str, str]) -> None:
     if kind not in ("production", "development"):
         raise ArgumentsError("--kind is production or development, not {}".format(kind))
     if values["run-id"] and not _RUN_ID.fullmatch(values["run-id"]):
         raise ArgumentsError("{} is not the id of a run".format(values["run-id"]))
     if values["store"] and "://" in values["store"] and not values["store"].startswith("s3://"):
         raise ArgumentsError("a store is a folder or s3://bucket/prefix, not {}".format(values["store"]))
-    texts = {name.replace("-", "_"): value for name, value in values.items() if name != "kind"}
-    names = {name.replace("-", "_"): value for name, value in flags.items() if name != "json"}
-    return Options(rest, kind=kind, as_json=flags["json"], inputs=tuple(inputs), **names, **texts)  # type: ignore[arg-type]
 
 
 class Project(NamedTuple):

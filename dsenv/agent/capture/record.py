@@ -6,6 +6,7 @@ import os
 from typing import Any, Dict, Iterable, List, NamedTuple, Optional, Set, Tuple, cast
 
 from dsenv.agent import runid, signature
+from dsenv.agent.capture.codetree import is_secret_file
 from dsenv.agent.redact import Redactor
 from dsenv.agent.schema import Draw, Failure, Frames, Input, Record, Signature, Started, Summary
 from dsenv.agent.store.base import StoreWriteError, Writer, blob_key, digest_of
@@ -70,23 +71,31 @@ def store_inputs(found: List[Dict[str, Any]], copies: str, writer: Writer) -> Tu
     trouble: List[str] = []
     for event in found:
         item = cast(Input, {name: value for name, value in event.items() if name not in ("e", "copy")})
-        copy = event.get("copy")
         try:
-            if copy and os.sep not in copy:
-                path = os.path.join(copies, copy)
-                digest, item["size"] = digest_of(path)
-                writer.blob_file(path, digest)
-                item["sha256"] = item["blob"] = digest
-            elif not event.get("missing") and item.get("size") == 0:
-                item["sha256"] = item["blob"] = writer.blob(b"")
-            elif not event.get("missing"):
-                _digest_unchanged(item)
+            _keep(item, event.get("copy"), copies, writer)
         except (OSError, StoreWriteError) as error:
             item["note"] = "could not be kept"
             if not trouble:
                 trouble.append("inputs are not complete: {}".format(error))
         lines.append(item)
     return lines, trouble
+
+
+def _keep(item: Input, copy: Optional[str], copies: str, writer: Writer) -> None:
+    """Put one copy into the store and its digest into `item`."""
+    if item.get("missing") or "size" not in item:
+        return
+    if is_secret_file(os.path.basename(item["path"])):
+        item["note"] = "not kept: its name says that it holds secrets"
+    elif copy and os.sep not in copy:
+        path = os.path.join(copies, copy)
+        digest, item["size"] = digest_of(path)
+        writer.blob_file(path, digest)
+        item["sha256"] = item["blob"] = digest
+    elif item["size"] == 0:
+        item["sha256"] = item["blob"] = writer.blob(b"")
+    else:
+        _digest_unchanged(item)
 
 
 def _digest_unchanged(item: Input) -> None:

@@ -14,17 +14,22 @@ _NAME = "dsenv-run-"
 _MODULES = (
     "children",
     "draws",
+    "ending",
     "events",
     "files",
     "imports",
     "on_blas",
+    "on_ipython",
     "on_logging",
     "on_numpy",
     "on_random",
+    "on_rich",
     "on_sqlite3",
     "on_threading",
     "on_torch",
+    "on_workers",
     "processes",
+    "stacks",
     "tracebacks",
 )
 _FILES = {
@@ -33,6 +38,7 @@ _FILES = {
     "_dsenv_hook/__init__.py": "program.py",
     **{"_dsenv_hook/" + name + ".py": name + ".py" for name in _MODULES},
 }
+INPUT_CAP, INPUTS_CAP = 64 << 20, 2 << 30  # bytes: of one input that is copied, and of all that one process copies
 _LINE_LIMIT = 32 << 20
 _STALE_SECONDS = 24 * 3600
 
@@ -72,7 +78,7 @@ class Spool:
 
     def fill(self, settings: Dict[str, str]) -> None:
         """Put the hook in place. Raises OSError."""
-        for folder in ("_dsenv_hook", "_dsenv_hook/__pycache__", "__pycache__", "names"):
+        for folder in ("_dsenv_hook", "_dsenv_hook/__pycache__", "__pycache__", "names", "stacks"):
             os.mkdir(os.path.join(self.hook, folder), 0o700)
         for name, source in _FILES.items():
             _write(os.path.join(self.hook, name), hook.source(source))

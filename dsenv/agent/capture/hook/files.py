@@ -81,6 +81,8 @@ class Inputs:
             facts["note"] = "the inputs together are larger than the cap"
         elif info.st_size:
             self._left -= info.st_size
+            # Whoever watches from outside is told beforehand that this opening is ours.
+            self._events.write({"e": "reading", "path": path})
             facts.update(self._copy(path))
         self._note(path, how, facts)
 

@@ -1,0 +1,253 @@
+"""What compiled readers and other programs read, seen from outside by inotify, and what was declared.
+
+A copy is made when an opening is seen, which is a moment after it. Content that was last changed before the command
+began is what was read; of any other the record says that it may have been changed since.
+"""
+
+from __future__ import annotations
+
+import os
+import select
+import stat
+import threading
+from collections import Counter, deque
+from typing import Any, Callable, Deque, Dict, Iterable, List, NamedTuple, Set, Tuple
+
+from dsenv.agent.capture import codetree, inotify, reader
+from dsenv.agent.capture.copies import Room
+from dsenv.agent.capture.spool import INPUT_CAP, INPUTS_CAP, Spool
+
+FOLDERS = 8192  # that are watched
+FILES = 20_000  # that are noted
+_DECLARED = 10_000
+_DEPTH = 4  # in a folder that nothing marks as a project
+_SYSTEM = ("/proc/", "/sys/", "/dev/", "/usr/", "/lib/", "/lib64/", "/bin/", "/sbin/", "/etc/", "/run/")
+_MASK = inotify.OPEN | inotify.CLOSE_WRITE | inotify.CLOSE_NOWRITE | inotify.CREATE | inotify.MOVED_TO
+_CODE = (".py", ".pyc", ".pyi", ".so")
+
+
+class Wanted(NamedTuple):
+    """What to watch: the project, what the command's words name, and what the user declared."""
+
+    root: str
+    marked: bool
+    cwd: str
+    command: List[str]
+    declared: Tuple[str, ...]
+    avoid: Tuple[str, ...]  # folders of our own
+    started_ns: int
+
+
+class Watcher(threading.Thread):
+    """Notes what is opened until `finish`. What it cannot do it says in `trouble`."""
+
+    def __init__(self, wanted: Wanted, spool: Spool, pid: int) -> None:
+        super().__init__(name="inputs", daemon=True)
+        self._wanted, self._pid = wanted, pid
+        self._room = Room(spool.copies, INPUT_CAP, INPUTS_CAP, opened=self.own)
+        self._told = reader.Told(spool)
+        self.trouble: List[str] = []
+        self.found: Dict[str, Dict[str, Any]] = {}
+        self.written: Set[str] = set()
+        self.ready = threading.Event()  # from then on every opening is seen
+        self._declared: List[Dict[str, Any]] = []
+        self._confirmed: Set[str] = set()
+        self._announced: "Deque[str]" = deque()
+        self._own: "Counter[Tuple[int, str]]" = Counter()
+        self._paths: Dict[int, str] = {}
+        self._wake, self._ring = os.pipe()
+        self._ended = False
+
+    def own(self, path: str) -> None:
+        """This process opens `path` itself, once, and will close it. Called before anybody looks at the event."""
+        self._announced.append(path)
+
+    def run(self) -> None:
+        try:
+            self._watch()
+        except (OSError, ImportError) as problem:
+            self.trouble.append("what other programs and compiled code read is not seen: {}".format(problem))
+        finally:
+            self.ready.set()
+
+    def finish(self) -> List[Dict[str, Any]]:
+        """The inputs, when the command has ended, as events of the kind that its Pythons write."""
+        self._ended = True
+        os.write(self._ring, b".")
+        self.join()
+        os.close(self._ring)
+        os.close(self._wake)
+        self._told.update()
+        seen = [
+            item
+            for path, item in self.found.items()
+            if path
+            and path not in self._told.paths
+            and (path in self._confirmed or item["mtime_ns"] < self._wanted.started_ns)
+        ]
+        return [*self._declared, *seen]
+
+    def _watch(self) -> None:
+        self._keep_declared()
+        queue = inotify.Notify()
+        try:
+            self._add_all(queue)
+            self.ready.set()
+            poll = select.poll()
+            poll.register(queue.handle, select.POLLIN)
+            poll.register(self._wake, select.POLLIN)
+            while not self._ended:
+                poll.poll()
+                self._handle(queue.read())
+            self._handle(queue.read())
+        finally:
+            queue.close()
+
+    def _keep_declared(self) -> None:
+        named = [] if _is_python(self._wanted.command) else list(_named(self._wanted, os.path.isfile))
+        for path in named:
+            if not os.access(path, os.X_OK):
+                self._open(path, "child")
+                self._confirmed.add(path)
+        for word in self._wanted.declared:
+            path = os.path.normpath(os.path.join(self._wanted.cwd, word))
+            if not os.path.exists(path):
+                self.trouble.append("the declared input {} is not there".format(word))
+            for file in _files(path):
+                item = self._room.take(file, self._wanted.started_ns)
+                if item is not None:
+                    self._declared.append(dict(item, how="declared", pid=self._pid))
+
+    def _add_all(self, queue: inotify.Notify) -> None:
+        folders = _folders(self._wanted)
+        try:
+            for path in _named(self._wanted, os.path.isfile):
+                self._add(queue, path)
+            for count, folder in enumerate(folders):
+                if count >= FOLDERS:
+                    raise inotify.Full
+                self._add(queue, folder)
+                if count % 64 == 0:
+                    self._handle(queue.read())
+                if self._ended:
+                    return
+        except inotify.Full:
+            text = "only {} folders could be watched for what other programs and compiled code read"
+            self.trouble.append(text.format(len(self._paths)))
+
+    def _add(self, queue: inotify.Notify, path: str) -> None:
+        try:
+            self._paths[queue.add(path, _MASK)] = path
+        except OSError:
+            return  # it went, or is closed to us: the command may be another user's program
+
+    def _handle(self, events: Iterable[inotify.Seen]) -> None:
+        for watch, mask, name in events:
+            if mask & inotify.OVERFLOW:
+                text = "so many files were opened at once that not all were seen"
+                if text not in self.trouble:
+                    self.trouble.append(text)
+            if mask & inotify.IS_FOLDER or watch not in self._paths:
+                continue
+            base = self._paths[watch]
+            self._event(os.path.join(base, name) if name else base, mask)
+
+    def _event(self, path: str, mask: int) -> None:
+        if self._is_own(mask, path):
+            return
+        if mask & (inotify.CREATE | inotify.MOVED_TO):
+            self.written.add(path)
+        elif mask & inotify.OPEN:
+            if path not in self.found and path not in self.written:
+                self._open(path, "")
+        elif mask & inotify.CLOSE_NOWRITE:
+            self._confirmed.add(path)
+        elif mask & inotify.CLOSE_WRITE and path not in self._confirmed:
+            # What was there before the command began is what it began with, also when it was opened to be changed.
+            known = self.found.get(path)
+            if known is None or known["mtime_ns"] >= self._wanted.started_ns:
+                self.found.pop(path, None)
+                self.written.add(path)
+
+    def _is_own(self, mask: int, path: str) -> bool:
+        """Whether this is an event of this process itself, which closes what it opened before."""
+        while self._announced:
+            self._own[inotify.OPEN, self._announced.popleft()] += 1
+        kind = mask & (inotify.OPEN | inotify.CLOSE_NOWRITE)
+        if self._own[kind, path] <= 0:
+            return False
+        self._own[kind, path] -= 1
+        if kind == inotify.OPEN:
+            self._own[inotify.CLOSE_NOWRITE, path] += 1
+        return True
+
+    def _open(self, path: str, how: str) -> None:
+        if path.endswith(_CODE) or path.startswith(_SYSTEM) or os.path.basename(path).startswith(".git"):
+            return
+        self._told.update()
+        if path in self._told.paths:
+            return
+        if len(self.found) >= FILES:
+            text = "more than {} files were opened by other programs or compiled code; the others are not noted"
+            if text.format(FILES) not in self.trouble:
+                self.trouble.append(text.format(FILES))
+            return
+        who = reader.holder(self._pid, path)
+        item = self._room.take(path, self._wanted.started_ns)
+        if item is not None:
+            pythons = self._told.pythons
+            how = how or ("native" if (who in pythons if who else bool(pythons)) else "child")
+            self.found[path] = dict(item, how=how, pid=who or self._pid)
+
+
+def _is_python(command: List[str]) -> bool:
+    return os.path.basename(command[0]).startswith(("python", "pypy", "ipython", "jupyter", "pytest"))
+
+
+def _named(wanted: Wanted, test: Callable[[str], bool]) -> List[str]:
+    """What the command's words name and `test` likes."""
+    found: List[str] = []
+    for word in wanted.command[1:200]:
+        for text in (word, word.partition("=")[2]):
+            path = os.path.normpath(os.path.join(wanted.cwd, text)) if text and "\0" not in text else ""
+            if path and not path.startswith(_SYSTEM) and not path.endswith(_CODE) and test(path):
+                found.append(path)
+    return list(dict.fromkeys(found))
+
+
+def _folders(wanted: Wanted) -> Iterable[str]:
+    """The project's folders and those that the command names, with what lies in them."""
+    roots = [(wanted.root, wanted.marked)]
+    roots += [(folder, True) for folder in _named(wanted, os.path.isdir)]
+    seen: Set[str] = set()
+    for root, deep in roots:
+        if root == "/" or (root + "/").startswith(_SYSTEM):
+            continue
+        base = root.rstrip("/").count("/")
+        for folder, below, _ in os.walk(root):
+            if folder in seen:
+                below.clear()
+                continue
+            seen.add(folder)
+            far = not deep and folder.count("/") - base >= _DEPTH
+            below[:] = [] if far else [n for n in below if codetree.enters(os.path.join(folder, n), n, wanted.avoid)]
+            yield folder
+
+
+def _files(path: str) -> Iterable[str]:
+    if not os.path.isdir(path):
+        return [path] if _is_regular(path) else []
+    found: List[str] = []
+    for folder, below, names in os.walk(path):
+        below.sort()
+        found += [file for file in (os.path.join(folder, name) for name in sorted(names)) if _is_regular(file)]
+        if len(found) >= _DECLARED:
+            break
+    return found[:_DECLARED]
+
+
+def _is_regular(path: str) -> bool:
+    try:
+        return stat.S_ISREG(os.stat(path).st_mode)
+    except OSError:
+        return False
