@@ -35,6 +35,8 @@ def cli() -> str:
 def _commands(command: Any, path: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], Any]]:
     for name, child in getattr(command, "commands", {}).items():
         if hasattr(child, "commands"):
+            if child.invoke_without_command:
+                yield (*path, name), child
             yield from _commands(child, (*path, name))
         elif not child.hidden:
             yield (*path, name), child

@@ -5,10 +5,12 @@ from __future__ import annotations
 import dataclasses
 import json
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from enum import Enum
 from pathlib import PurePath
 from typing import Any
+
+_TOGETHER = 200  # items of a list that are written at once
 
 
 def plain(value: Any) -> Any:
@@ -31,6 +33,24 @@ def plain(value: Any) -> Any:
 def write_json(value: Any) -> None:
     """The one JSON document of a command."""
     write(json.dumps(plain(value), indent=2))
+
+
+def write_json_list(head: dict[str, Any], name: str, items: Iterable[Any], tail: Callable[[], dict[str, Any]]) -> None:
+    """The one JSON document of a command, with a list that may be long: its items are written as they come.
+
+    `head` comes before the list; `tail` is asked for what comes after it.
+    """
+    begin = "".join(f"  {json.dumps(key)}: {json.dumps(plain(value))},\n" for key, value in head.items())
+    text = f"{{\n{begin}  {json.dumps(name)}: ["
+    separator = "\n"
+    for number, item in enumerate(items, 1):
+        text += f"{separator}    {json.dumps(plain(item))}"
+        separator = ",\n"
+        if number % _TOGETHER == 0:
+            write_bytes(text.encode())
+            text = ""
+    end = "".join(f",\n  {json.dumps(key)}: {json.dumps(plain(value))}" for key, value in tail().items())
+    write(f"{text}\n  ]{end}\n}}")
 
 
 def write(text: str) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import calendar
 import dataclasses
 import itertools
+import json
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
@@ -13,7 +14,7 @@ from functools import partial
 from typing import TypeVar
 
 from dsenv.agent.schema import Signature, Summary
-from dsenv.agent.store import pages
+from dsenv.agent.store import Writer, pages
 from dsenv.errors import RecordError, UnknownRunError
 from dsenv.runs import keys, validate
 from dsenv.runs.store import Store
@@ -21,8 +22,9 @@ from dsenv.runs.store import Store
 STATUSES = ("running", "succeeded", "failed", "lost")
 FAILED = ("failed", "lost", "running")  # those among which failed runs are
 _SUMMARY_LIMIT = 1 << 20
-_PAGE_LIMIT = 64 << 20
+PAGE_LIMIT = 64 << 20
 _TOGETHER = 64
+_EVER = "9999/99/99"
 _MATCHES = 8
 _STALE_SECONDS = 60.0
 
@@ -93,7 +95,7 @@ def newest(
     """
     wanted = tuple(statuses)
     with ThreadPoolExecutor(max_workers=store.concurrency) as pool:
-        days = _days(store, _day_of(since), _day_of(until) if until is not None else "9")
+        days = _days(store, "index/", _day_of(since), _day_of(until) if until is not None else _EVER)
         listed = _ahead(pool, store.concurrency, partial(_sources, store, wanted), days)
         sources = itertools.chain.from_iterable(listed)
         before = ""
@@ -156,13 +158,13 @@ def _lines(store: Store, source: _Source, name: str) -> dict[str, bytes]:
     run_id = name.removesuffix(".json")
     first, last = (page.first, page.last) if page else (run_id, run_id)
     try:
-        data = store.read(prefix + name, limit=_PAGE_LIMIT if page else _SUMMARY_LIMIT)
+        data = store.read(prefix + name, limit=PAGE_LIMIT if page else _SUMMARY_LIMIT)
         if data is not None:
             return pages.entries_of(data) if page else {run_id: data}
         found: dict[str, bytes] = {}
         for other in filter(None, map(pages.page_of, store.children(prefix))):
             if other.first <= last and other.last >= first:
-                found |= pages.entries_of(store.read(prefix + other.name, limit=_PAGE_LIMIT) or b"")
+                found |= pages.entries_of(store.read(prefix + other.name, limit=PAGE_LIMIT) or b"")
     except RecordError:
         return {}
     return {name: line for name, line in found.items() if first <= name <= last}
@@ -226,15 +228,20 @@ def _time_of(text: str) -> tuple[int, int | None]:
     return begin, begin + 86_400_000_000
 
 
-def _days(store: Store, since: str, until: str) -> Iterator[str]:
-    """`yyyy/mm/dd` of all days with runs, newest first, from `since` to `until` in that form."""
-    for year in _folders(store, "index/"):
+def all_days(store: Store) -> list[str]:
+    """`yyyy/mm/dd` of all days of which there is anything, oldest first."""
+    return sorted({day for top in ("index/", "runs/") for day in _days(store, top, "", _EVER)})
+
+
+def _days(store: Store, top: str, since: str, until: str) -> Iterator[str]:
+    """`yyyy/mm/dd` of the days below `top`, newest first, from `since` to `until` in that form."""
+    for year in _folders(store, top):
         if not since[:4] <= year <= until[:4]:
             continue
-        for month in _folders(store, f"index/{year}/"):
+        for month in _folders(store, f"{top}{year}/"):
             if not since[:7] <= f"{year}/{month}" <= until[:7]:
                 continue
-            for day in _folders(store, f"index/{year}/{month}/"):
+            for day in _folders(store, f"{top}{year}/{month}/"):
                 if since <= f"{year}/{month}/{day}" <= until:
                     yield f"{year}/{month}/{day}"
 
@@ -267,6 +274,34 @@ def _unfinished(store: Store, value: Summary) -> RunSummary:
         done: Summary = validate.parse(finished, Summary, value["id"])
         return summary(done, done.get("status", "failed"))
     return summary(value, "running" if alive(store, value["id"]) else "lost")
+
+
+def settle(store: Store, writer: Writer, day: str, now: float) -> int:
+    """Take the runs of a day that have ended, or gave no sign for a day, out of `running`; returns how many.
+
+    The lost ones get an entry of that status, so that no reader needs to look for their end again. `now` is in seconds
+    since the epoch. Raises StoreError, StoreWriteError.
+    """
+    settled = 0
+    for name in list(store.children(keys.index(day, "running"))):
+        run_id = name.removesuffix(".json")
+        if not pages.ENTRY.fullmatch(name) or keys.started(run_id) / 1e6 > now - 86_400 or alive(store, run_id):
+            continue
+        found = _entry(store, _Source(day, "running", run_id, (name,)), run_id, _read_entry(store, day, name))
+        if found is None:
+            continue
+        entry = {field.name: getattr(found, field.name) for field in dataclasses.fields(found)}
+        writer.put(keys.index(day, found.status, run_id), json.dumps(entry).encode("ascii"))
+        writer.delete(keys.index(day, "running", run_id))
+        settled += 1
+    return settled
+
+
+def _read_entry(store: Store, day: str, name: str) -> bytes:
+    try:
+        return store.read(keys.index(day, "running") + name, limit=_SUMMARY_LIMIT) or b""
+    except RecordError:
+        return b""
 
 
 def alive(store: Store, run_id: str) -> bool:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import calendar
 import re
+import time
 
 from dsenv.errors import RecordError, UsageError
 
@@ -15,6 +17,16 @@ def day(run_id: str) -> str:
     if not RUN_ID.fullmatch(run_id):
         raise UsageError(f"{run_id} is not the id of a run", hint="list them with `dsenv runs`")
     return f"{run_id[:4]}/{run_id[4:6]}/{run_id[6:8]}"
+
+
+def started(run_id: str) -> int:
+    """When a run was started, by its id: microseconds since the epoch. Raises UsageError for what is not an id."""
+    day(run_id)
+    stamp, microseconds = run_id[:15], run_id[16:22]
+    try:
+        return calendar.timegm(time.strptime(stamp, "%Y%m%dT%H%M%S")) * 1_000_000 + int(microseconds)
+    except ValueError as error:
+        raise UsageError(f"{run_id} is not the id of a run", hint="list them with `dsenv runs`") from error
 
 
 def record(run_id: str, name: str = "") -> str:

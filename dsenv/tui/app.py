@@ -19,6 +19,7 @@ from dsenv.tui.screens.runs import RunsScreen
 from dsenv.workflows import edit, reproduce
 from dsenv.workflows import show as show_workflow
 from dsenv.workflows.reproduce.model import CodeChoice
+from dsenv.workflows.runs import Wanted
 from dsenv.workflows.runs import runs as list_runs
 
 _FIRST = 200
@@ -81,9 +82,9 @@ class DsenvApp(App[int]):
 
         def job(emit: Tell, cancel: Cancel) -> model.Message:
             # The newest are shown at once; the rest follows.
-            emit(model.RunsListed(list_runs(self._store, failed=True, limit=_FIRST)))
+            emit(model.RunsListed(list_runs(self._store, Wanted(failed=True, limit=_FIRST))))
             cancel.check()
-            return model.RunsListed(list_runs(self._store, failed=True, limit=_LISTED))
+            return model.RunsListed(list_runs(self._store, Wanted(failed=True, limit=_LISTED)))
 
         if not self._lister.busy:
             self._lister.start(job)

@@ -45,15 +45,32 @@ def store_url(given: str | None) -> str:
     return str(paths.default_store())
 
 
-def runs(store: str | None, *, failed: bool = False, project: str | None = None, limit: int = 50) -> Runs:
-    """List runs; `failed` keeps the failed and the lost ones. Raises StoreError and TransportError."""
+@dataclasses.dataclass(frozen=True)
+class Wanted:
+    """Which runs: `failed` are the failed and the lost ones; times are microseconds since the epoch."""
+
+    failed: bool = False
+    project: str | None = None
+    since: int = 0
+    until: int | None = None
+    limit: int | None = 50
+
+
+def runs(store: str | None, wanted: Wanted = Wanted()) -> Runs:
+    """List runs. Raises StoreError and TransportError."""
     opened = open_store(store_url(store))
-    found = list(islice(_matching(opened, failed=failed, project=project), limit + 1))
-    return Runs(opened.url, found[:limit], more=len(found) > limit)
+    found = matching(opened, wanted)
+    if wanted.limit is None:
+        return Runs(opened.url, list(found), more=False)
+    first = list(islice(found, wanted.limit + 1))
+    return Runs(opened.url, first[: wanted.limit], more=len(first) > wanted.limit)
 
 
-def _matching(store: Store, *, failed: bool, project: str | None) -> Iterator[index.RunSummary]:
+def matching(store: Store, wanted: Wanted) -> Iterator[index.RunSummary]:
+    """The wanted runs, newest first, a page in memory at a time."""
+
     def keep(run: index.RunSummary) -> bool:
-        return (not failed or run.failed) and (project is None or run.project == project)
+        return (not wanted.failed or run.failed) and (wanted.project is None or run.project == wanted.project)
 
-    return index.newest(store, statuses=("failed", "running") if failed else index.STATUSES, keep=keep)
+    statuses = index.FAILED if wanted.failed else index.STATUSES
+    return index.newest(store, statuses=statuses, keep=keep, since=wanted.since, until=wanted.until)

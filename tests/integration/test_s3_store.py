@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,8 +16,13 @@ from moto.server import ThreadedMotoServer
 from dsenv import resources
 from dsenv.cli.main import main
 from dsenv.errors import StoreError, TransportError
+from dsenv.events import Cancel, ignore
+from dsenv.runs import restore
 from dsenv.runs.index import newest
+from dsenv.runs.record import Record
+from dsenv.runs.retention import Rules
 from dsenv.runs.store import open_store
+from dsenv.workflows.prune import prune
 
 STORE = "s3://acme-runs/team/churn"
 
@@ -109,3 +115,31 @@ def test_no_credentials(endpoint: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
     with pytest.raises(StoreError, match="no credentials"):
         list(newest(open_store(STORE)))
+
+
+def test_pruning_takes_old_runs_and_what_only_they_used(bucket: str, tmp_path: Path) -> None:
+    import boto3
+
+    store = f"{bucket}/pruned"
+    (tmp_path / "app").mkdir()
+    for text in ("one", "two"):
+        (tmp_path / "app/rows.txt").write_text(text)
+        assert capture(tmp_path, "int(open('rows.txt').read())", store).returncode == 1
+    opened = open_store(store)
+    second, first = newest(opened)
+    dry = prune(store, Rules(before=second.started), dry_run=True, emit=ignore, cancel=Cancel())
+    assert dry.runs == [first.id] and dry.blobs == 0, "its blobs are young: others may be about to refer to them"
+    assert [run.id for run in newest(opened)] == [second.id, first.id]
+    done = prune(store, Rules(before=second.started), emit=ignore, cancel=Cancel())
+    assert done.bytes == dry.bytes > 0
+    assert [run.id for run in newest(opened)] == [second.id]
+    client = boto3.session.Session().client("s3")
+    listed = client.list_objects_v2(Bucket="acme-runs", Prefix="team/churn/pruned/")
+    assert not [item["Key"] for item in listed["Contents"] if first.id in item["Key"]]
+    restore.verify(Record(opened, second.id))
+
+    key = "blobs/sha256/aa/" + "a" * 64
+    client.put_object(Bucket="acme-runs", Key=f"team/churn/pruned/{key}", Body=b"x")
+    assert opened.delete_old([key, key + "0"], time.time() - 60) == 0
+    assert opened.delete_old([key], time.time() + 60) == 1
+    assert opened.size(key) is None

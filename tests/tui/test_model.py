@@ -14,7 +14,7 @@ from dsenv.runs.store import open_store
 from dsenv.testing.records import RecordBuilder, failure
 from dsenv.tui import model
 from dsenv.workflows.reproduce.model import Reproduction
-from dsenv.workflows.runs import runs
+from dsenv.workflows.runs import Wanted, runs
 from dsenv.workflows.show import RunDetails, details
 
 
@@ -36,7 +36,7 @@ def after(*messages: model.Message, state: model.State | None = None) -> model.S
 
 
 def test_a_filter_keeps_runs_that_have_every_word(store: Path) -> None:
-    listed = after(model.RunsListed(runs(str(store), failed=True)))
+    listed = after(model.RunsListed(runs(str(store), Wanted(failed=True))))
     assert (listed.loaded, len(listed.shown)) == (True, 2)
     assert [r.command[1] for r in after(model.Filtered("valueerror FAST"), state=listed).shown] == ["score.py"]
     assert after(model.Filtered("valueerror nothing"), state=listed).shown == ()

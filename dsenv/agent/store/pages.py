@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from typing import Callable, Dict, List, NamedTuple, Optional
+from typing import AbstractSet, Callable, Dict, List, NamedTuple, Optional
 
 from dsenv.agent.store.base import Writer
 
@@ -80,6 +80,21 @@ def write(writer: Writer, prefix: str, lines: Dict[str, bytes]) -> Optional[str]
     name = "page.{}.{}.{}.{}.jsonl".format(ids[0], ids[-1], len(ids), digest)
     writer.put(prefix + name, data)
     return name
+
+
+def remove(writer: Writer, prefix: str, ids: AbstractSet[str]) -> None:
+    """Take runs out of the index, wherever below `prefix` they are. Raises StoreWriteError."""
+    for name in list(writer.names(prefix)):
+        page = page_of(name)
+        if page is None:
+            if name.endswith(".json") and name[:-5] in ids:
+                writer.delete(prefix + name)
+            continue
+        lines = entries_of(writer.read(prefix + name) or b"")
+        left = {run_id: line for run_id, line in lines.items() if run_id not in ids}
+        if len(left) < len(lines):
+            write(writer, prefix, left)
+            writer.delete(prefix + name)
 
 
 def entries_of(data: bytes) -> Dict[str, bytes]:

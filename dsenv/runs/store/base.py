@@ -2,9 +2,19 @@
 
 from __future__ import annotations
 
+import dataclasses
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import BinaryIO
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Stored:
+    """What lies under a key: bytes, and when it was written (seconds since the epoch)."""
+
+    key: str
+    size: int
+    written: float
 
 
 class Store(ABC):
@@ -36,6 +46,21 @@ class Store(ABC):
     @abstractmethod
     def children(self, prefix: str) -> Iterator[str]:
         """The names directly below `prefix` (which ends with `/` or is empty); those of folders end with `/`."""
+
+    @abstractmethod
+    def everything(self, prefix: str) -> Iterator[Stored]:
+        """All keys below `prefix`, however deep, in no order."""
+
+    @abstractmethod
+    def delete(self, keys: Iterable[str]) -> None:
+        """Remove keys. Those that are not there are no error."""
+
+    @abstractmethod
+    def delete_old(self, keys: Iterable[str], before: float) -> int:
+        """Remove those keys that were written before a time, looked at once more; returns how many they were.
+
+        A writer that makes a key young at this moment keeps it, or notices that it is gone.
+        """
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.url!r})"

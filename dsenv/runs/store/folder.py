@@ -4,22 +4,22 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
 from dsenv.errors import RecordError, StoreError
-from dsenv.runs.store.base import Store
+from dsenv.runs.store.base import Store, Stored
 
 
 @contextmanager
-def _translated(path: Path) -> Iterator[None]:
+def _translated(path: Path, verb: str = "read") -> Iterator[None]:
     try:
         yield
     except OSError as error:
         raise StoreError(
-            f"cannot read {path}: {error.strerror}", hint=f"check its permissions: ls -ld {path}"
+            f"cannot {verb} {path}: {error.strerror}", hint=f"check its permissions: ls -ld {path}"
         ) from error
 
 
@@ -81,3 +81,51 @@ class FolderStore(Store):
                     yield entry.name + "/"
                 elif entry.is_file(follow_symlinks=False):
                     yield entry.name
+
+    def everything(self, prefix: str) -> Iterator[Stored]:
+        top = self._path(prefix, stat.S_ISDIR)
+        pending = [] if top is None else [top]
+        while pending:
+            folder = pending.pop()
+            with _translated(folder), os.scandir(folder) as entries:
+                for entry in entries:
+                    if entry.is_dir(follow_symlinks=False):
+                        pending.append(Path(entry.path))
+                        continue
+                    with suppress(FileNotFoundError):  # it went while we looked
+                        info = entry.stat(follow_symlinks=False)
+                        yield Stored(Path(entry.path).relative_to(self.folder).as_posix(), info.st_size, info.st_mtime)
+
+    def delete(self, keys: Iterable[str]) -> None:
+        for key in keys:
+            path = self._path(key, stat.S_ISREG)
+            if path is not None:
+                with _translated(path, "delete"):
+                    path.unlink(missing_ok=True)
+                self._tidy(path.parent)
+
+    def _tidy(self, folder: Path) -> None:
+        """Remove folders that became empty; a writer makes them again. Those of blobs are few, and stay."""
+        while folder != self.folder and folder.relative_to(self.folder).parts[0] != "blobs":
+            try:
+                folder.rmdir()
+            except OSError:
+                return
+            folder = folder.parent
+
+    def delete_old(self, keys: Iterable[str], before: float) -> int:
+        return sum(self._delete_old(path, before) for key in keys if (path := self._path(key, stat.S_ISREG)))
+
+    def _delete_old(self, path: Path, before: float) -> bool:
+        """Put it aside first: who claimed it before that is seen by its time, who comes after it does not find it."""
+        aside = path.with_name(f"{path.name}.{os.getpid()}~")
+        with _translated(path, "delete"):
+            try:
+                path.rename(aside)
+            except FileNotFoundError:
+                return False
+            if aside.stat().st_mtime < before:
+                aside.unlink()
+                return True
+            aside.rename(path)
+            return False

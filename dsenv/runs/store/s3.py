@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import itertools
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from functools import partial
 from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
 import boto3
@@ -11,12 +14,14 @@ from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError, PartialCredentialsError
 
 from dsenv.errors import RecordError, StoreError, TransportError
-from dsenv.runs.store.base import Store
+from dsenv.runs.store.base import Store, Stored
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
+    from mypy_boto3_s3.type_defs import ObjectIdentifierTypeDef
 
 _ABSENT = {"NoSuchKey", "404", "NotFound"}
+_DELETED_AT_ONCE = 1000  # the service's limit
 
 
 @contextmanager
@@ -102,3 +107,41 @@ class S3Store(Store):
                     yield common["Prefix"][len(full) :]
                 for item in page.get("Contents", []):
                     yield item["Key"][len(full) :]
+
+    def everything(self, prefix: str) -> Iterator[Stored]:
+        pages = self._client.get_paginator("list_objects_v2")
+        with _translated(self.url):
+            for page in pages.paginate(Bucket=self._bucket, Prefix=self._prefix + prefix):
+                for item in page.get("Contents", []):
+                    key = item["Key"][len(self._prefix) :]
+                    yield Stored(key, item["Size"], item["LastModified"].timestamp())
+
+    def delete(self, keys: Iterable[str]) -> None:
+        rest = iter(keys)
+        while group := list(itertools.islice(rest, _DELETED_AT_ONCE)):
+            objects: list[ObjectIdentifierTypeDef] = [{"Key": self._prefix + key} for key in group]
+            with _translated(self.url):
+                done = self._client.delete_objects(Bucket=self._bucket, Delete={"Objects": objects, "Quiet": True})
+            for problem in done.get("Errors", []):
+                raise StoreError(
+                    f"{self.url} does not let {problem.get('Key')} be deleted: {problem.get('Code')}",
+                    hint="pruning needs s3:DeleteObject on the store's prefix",
+                )
+
+    def delete_old(self, keys: Iterable[str], before: float) -> int:
+        """The service has no deletion on a condition of time, so it is asked for the time right before."""
+        with ThreadPoolExecutor(max_workers=self.concurrency) as pool:
+            return sum(pool.map(partial(self._delete_old, before), keys))
+
+    def _delete_old(self, before: float, key: str) -> bool:
+        with _translated(self.url):
+            try:
+                answer = self._client.head_object(Bucket=self._bucket, Key=self._prefix + key)
+            except ClientError as error:
+                if _is_absent(error):
+                    return False
+                raise
+            if answer["LastModified"].timestamp() >= before:
+                return False
+            self._client.delete_object(Bucket=self._bucket, Key=self._prefix + key)
+        return True

@@ -71,7 +71,7 @@ def test_a_bug_goes_to_the_log_and_exits_70(isolation: Path) -> None:
     code = (
         "import dsenv.workflows.runs as w\n"
         "def broken(*a, **k): raise KeyError('inside')\n"
-        "w.runs = broken\n"
+        "w.matching = broken\n"
         "from dsenv.cli.main import main\n"
         "raise SystemExit(main(['runs']))"
     )
