@@ -11,7 +11,7 @@ VERBS = {
     "capture": "dsenv.agent.capture.command",
     "serve": "dsenv.agent.serve",
     "install": "dsenv.agent.install",
-    "fingerprint": "dsenv.agent.fingerprint",
+    "fingerprint": "dsenv.agent.describe",
     "replay": "dsenv.agent.rerun",
 }
 

@@ -1,7 +1,12 @@
 """`agent replay PLAN`: prepares one process for a recorded command and captures it there.
 
 PLAN is a JSON file: `places` [[source, target], ...], `hidden` [path, ...] and `staging` when a mount
-namespace is to be used, `cwd`, `env`, `umask`, and `capture`, the arguments of the capture.
+namespace is to be used, `cwd`, `env`, `umask`, `limits`, and `capture`, the arguments of the capture.
+
+`limits` has, each when it is to be imposed: `ulimits` {name: [soft, hard]}, `memory` (bytes) with `memory_kill`
+(process or group), `peak` and `killed` (files, see `dsenv.agent.replay.memory`), `quota` (CPUs), `affinity` (a number
+of processors); and `report`, the file that gets a JSON list [[what, name, why], ...] of what could not be done and
+the list of control groups that were made: whoever started this removes them.
 """
 
 from __future__ import annotations
@@ -9,7 +14,7 @@ from __future__ import annotations
 import json
 import os
 import sys
-from typing import List
+from typing import Any, Dict, List
 
 # What the client understands: the plan could not be set up, so nothing was run.
 NOT_PREPARED = 124
@@ -17,13 +22,14 @@ NOT_PREPARED = 124
 
 def main(arguments: List[str]) -> int:
     """Run a plan; returns the command's exit code, or NOT_PREPARED with the reason on stderr."""
-    from dsenv.agent.replay import namespace
+    from dsenv.agent.replay import limits, namespace
 
     if arguments == ["--probe"]:
-        return 0 if namespace.available() else 1
+        return _probe()
     with open(arguments[0], encoding="utf-8") as file:
         plan = json.load(file)
     try:
+        group = _impose(plan.get("limits", {}))
         if plan.get("staging"):
             namespace.arrange(plan["staging"], [(s, t) for s, t in plan["places"]], plan["hidden"])
         os.chdir(plan["cwd"])
@@ -34,9 +40,51 @@ def main(arguments: List[str]) -> int:
         return NOT_PREPARED
     _end_with_parent()
     os.umask(plan["umask"])
+    if plan.get("limits", {}).get("memory"):
+        from dsenv.agent.replay import memory
+
+        memory.watch(plan["limits"], group)
     from dsenv.agent.capture import command
 
-    return command.main(plan["capture"])
+    return command.main(plan["capture"], limits.preparation(plan.get("limits", {})))
+
+
+def _impose(wanted: Dict[str, Any]) -> str:
+    """Impose what counts for this process too, and report it. Returns the control group that limits memory."""
+    from dsenv.agent.replay import cgroup, limits
+
+    made: List[str] = []
+    refused: List[List[str]] = []
+    group = ""
+    for controller, memory, quota in (("memory", wanted.get("memory"), None), ("cpu", None, wanted.get("quota"))):
+        if not memory and not quota:
+            continue
+        try:
+            values = {version: cgroup.settings(version, memory, quota) for version in (1, 2)}
+            made.append(cgroup.make(controller, values, os.getpid()))
+            group = made[-1] if memory else group
+        except cgroup.GroupError as error:
+            refused.append(["limits", controller, str(error)])
+    limits.use_processors(int(wanted.get("affinity") or 0))
+    if wanted.get("report"):
+        with open(wanted["report"], "w", encoding="utf-8") as file:
+            json.dump({"groups": made, "refused": refused}, file)
+    return group
+
+
+def _probe() -> int:
+    """Write what this machine allows, as one JSON object. See `dsenv.workflows.reproduce.means`."""
+    from dsenv.agent.replay import cgroup, memory, namespace
+
+    limited = "cgroup" if cgroup.available("memory") else "watch" if memory.available() else ""
+    found = {
+        "namespace": sys.platform == "linux" and namespace.available(),
+        "memory": limited,
+        "quota": cgroup.available("cpu"),
+        "affinity": hasattr(os, "sched_setaffinity"),
+    }
+    json.dump(found, sys.stdout)
+    return 0
 
 
 def _end_with_parent() -> None:

@@ -1,20 +1,32 @@
 """Runs a recorded command again with recorded things in their recorded places.
 
-`dsenv.agent.rerun` is the process that prepares (mounts, environment, working folder) and then captures the
-command as production did; `install` is called in the command's own Python when no mount namespace could be had,
-or to stop in a debugger.
+`dsenv.agent.rerun` is the process that prepares (limits, mounts, environment, working folder) and then captures the
+command as production did; `install` is called in the command's own Python, for what only Python can be told.
 """
 
 from __future__ import annotations
 
+import os
 from typing import Any, Dict
 
 
 def install(config: Dict[str, Any]) -> None:
     """Prepare this Python for a replay. `config` is what `capture --replay FILE` read.
 
-    Keys: `paths`, a list of [recorded, here] prefixes to redirect; `debug`, true to stop where it fails.
+    Keys: `paths`, a list of [recorded, here] prefixes to redirect; `debug`, true to stop where it fails;
+    `variables`, which count for the C library and are not the program's, which has `own` ones of that name or
+    none; `processors`, see that module; `clock`, microseconds to add to the system's.
     """
+    if config.get("variables"):
+        _set_variables(config["variables"], config.get("own", {}))
+    if config.get("processors"):
+        from dsenv.agent.replay import processors
+
+        processors.install(config["processors"])
+    if config.get("clock"):
+        from dsenv.agent.replay import clock
+
+        clock.install(int(config["clock"]))
     if config.get("paths"):
         from dsenv.agent.replay import redirect
 
@@ -23,3 +35,18 @@ def install(config: Dict[str, Any]) -> None:
         from dsenv.agent.replay import debugger
 
         debugger.install(str(config.get("root", "")))
+
+
+def _set_variables(variables: Dict[str, str], own: Dict[str, str]) -> None:
+    """Set what the recorded run did not have: for C code, and for programs that inherit the environment."""
+    shown: Any = getattr(os.environ, "_data", {})
+    for name, value in variables.items():
+        os.putenv(name, value)
+        if name in own:
+            shown[os.fsencode(name)] = os.fsencode(own[name])
+        elif shown.get(os.fsencode(name)) == os.fsencode(value):
+            del shown[os.fsencode(name)]
+    if "TZ" in variables:
+        import time
+
+        time.tzset()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pdb
 import sys
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from types import FrameType, TracebackType
 from typing import IO, Any, Optional, Type
 
@@ -15,10 +15,22 @@ def install(root: str) -> None:
 
     def hook(kind: Type[BaseException], error: BaseException, traceback: Optional[TracebackType]) -> Any:
         previous(kind, error, traceback)
+        if isinstance(error, MemoryError):
+            _lift_limits()
         if traceback is not None and isinstance(error, Exception):
             stop(traceback, root)
 
     sys.excepthook = hook
+
+
+def _lift_limits() -> None:
+    """A program that ran out of what it may have leaves none for the debugger."""
+    import resource
+
+    for number in (resource.RLIMIT_DATA, resource.RLIMIT_AS):
+        with suppress(OSError, ValueError):
+            hard = resource.getrlimit(number)[1]
+            resource.setrlimit(number, (hard, hard))
 
 
 def user_depth(traceback: TracebackType, root: str) -> int:

@@ -17,7 +17,7 @@ from typing import Any, Dict, List, Mapping, NamedTuple
 from dsenv.agent.replay import cgroup
 
 INTERVAL = 0.005  # seconds
-# What `peak` holds: the largest process's reserved and used memory when it was seen last, in bytes.
+# What `peak` holds: the reserved and used memory of the largest process when it was largest, in bytes.
 SAMPLE = struct.Struct("=QQ")
 _SUBREAPER = 36  # PR_SET_CHILD_SUBREAPER
 
@@ -75,7 +75,7 @@ class _Watcher:
     def __init__(self, plan: Mapping[str, Any], group: str, parent: int) -> None:
         self.limit, self.whole = int(plan["memory"]), plan.get("memory_kill") == "group"
         self.group, self.parent = group, parent
-        self.killed = str(plan["killed"])
+        self.killed, self.most = str(plan["killed"]), 0
         self.peak = os.open(str(plan["peak"]), os.O_WRONLY | os.O_CREAT, 0o600)
         for stream in (0, 1, 2):
             with suppress(OSError):
@@ -103,7 +103,9 @@ class _Watcher:
                     found[pid] = use(pid)
         if found:
             largest = max(found.values(), key=lambda item: item.used)
-            os.pwrite(self.peak, SAMPLE.pack(*largest), 0)
+            if largest.used > self.most:
+                self.most = largest.used
+                os.pwrite(self.peak, SAMPLE.pack(*largest), 0)
         return found
 
     def _count(self) -> None:

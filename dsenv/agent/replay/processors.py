@@ -1,30 +1,22 @@
-"""What a Python program is told of the processors, and how many threads BLAS takes, where the machine has others."""
+"""What a Python program is told of the processors, where the machine has others."""
 
 from __future__ import annotations
 
 import os
-import sys
 from typing import Any, Dict
 
 from dsenv.agent.replay.redirect import OWN
 
 
 def install(config: Dict[str, Any]) -> None:
-    """`count` is what `os.cpu_count` answers, `usable` how many `os.sched_getaffinity` does; 0 is as it is here.
-
-    `threads` is for the BLAS that NumPy brings: a variable sets no more of them than there are processors.
-    """
-    count, usable, threads = (int(config.get(name) or 0) for name in ("count", "usable", "threads"))
+    """`count` is what `os.cpu_count` answers, `usable` how many `os.sched_getaffinity` does; 0 is as it is here."""
+    count, usable = (int(config.get(name) or 0) for name in ("count", "usable"))
     if count:
         _replace("cpu_count", lambda: count)
     if usable and hasattr(os, "sched_getaffinity"):
         real = os.sched_getaffinity
         own = frozenset(real(0))
         _replace("sched_getaffinity", lambda pid: _told(set(real(pid)), set(own), usable))
-    if threads:
-        from dsenv.agent.capture.hook.imports import AfterImport
-
-        sys.meta_path.insert(0, AfterImport({"numpy": lambda module: _set_threads(threads)}))
 
 
 def _told(found: "set[int]", own: "set[int]", usable: int) -> "set[int]":
@@ -38,9 +30,3 @@ def _replace(name: str, function: Any) -> None:
     function.__module__ = "posix"
     function.__code__ = function.__code__.replace(co_filename=OWN)
     setattr(os, name, function)
-
-
-def _set_threads(threads: int) -> None:
-    from dsenv.agent.capture.hook import on_blas
-
-    on_blas.set_threads(threads)

@@ -11,6 +11,8 @@ import typer
 from dsenv.cli import options, output
 
 if TYPE_CHECKING:
+    from dsenv.agent import schema
+    from dsenv.workflows.reproduce import Options
     from dsenv.workflows.reproduce.model import CodeChoice, Item, Plan, Reproduction
 
 _MEANING = {
@@ -31,6 +33,9 @@ def reproduce(
         str, typer.Option("--code", metavar="WHICH", help="recorded, or working-tree: is it fixed?")
     ] = "recorded",
     pdb: Annotated[bool, typer.Option("--pdb", help="Stop in your frame where it fails.")] = False,
+    clock: Annotated[
+        str | None, typer.Option("--clock", metavar="recorded", help="Begin Python's time when the recorded run began.")
+    ] = None,
     keep: Annotated[bool, typer.Option("--keep", help="Keep the scratch folder and say where it is.")] = False,
     dry_run: options.DryRun = False,
     json: options.Json = False,
@@ -40,33 +45,37 @@ def reproduce(
 
     Opens the TUI when there is a terminal. Exits 0 when the verdict is same-failure, else 1.
 
+    A run that was killed for want of memory is run twice: the second time it cannot have so much, and says where.
+
     Example: dsenv reproduce last-failed --store s3://acme-runs/churn --no-tui
     """
     from dsenv.errors import UsageError
 
     if code not in {"recorded", "working-tree"}:
         raise UsageError(f"--code {code} is not known", hint="use --code recorded or --code working-tree")
-    plain = no_tui or json or dry_run or pdb or not (sys.stdin.isatty() and sys.stdout.isatty())
+    if clock not in {None, "recorded"}:
+        raise UsageError(f"--clock {clock} is not known", hint="use --clock recorded")
+    plain = no_tui or json or dry_run or pdb or clock or not (sys.stdin.isatty() and sys.stdout.isatty())
     if not plain:
         from dsenv.tui import app
 
         raise typer.Exit(app.run(run=run, store=store))
     if run is None:
         raise UsageError("which run?", hint="dsenv reproduce last-failed, or list them with `dsenv runs --failed`")
-    verdict = _reproduce(run, store, code, pdb=pdb, keep=keep, dry_run=dry_run, json=json, progress=progress)
+    from dsenv.workflows import reproduce as workflow
+
+    settings = workflow.Options(code=cast("CodeChoice", code), debug=pdb, keep=keep, clock=clock is not None)
+    verdict = _reproduce(run, store, settings, dry_run=dry_run, json=json, progress=progress)
     if verdict != "same-failure":
         raise typer.Exit(1)
 
 
-def _reproduce(
-    run: str, store: str | None, code: str, *, pdb: bool, keep: bool, dry_run: bool, json: bool, progress: str
-) -> str:
+def _reproduce(run: str, store: str | None, settings: Options, *, dry_run: bool, json: bool, progress: str) -> str:
     from dsenv.cli import diagnostics
     from dsenv.events import Cancel
     from dsenv.workflows import reproduce as workflow
 
     record = workflow.open_record(run, store)
-    settings = workflow.Options(code=cast("CodeChoice", code), debug=pdb, keep=keep)
     if dry_run:
         plan = workflow.plan(record, settings)
         output.write_json(plan) if json else output.write("\n".join(_plan_lines(plan)))
@@ -98,6 +107,8 @@ def _result_lines(result: Reproduction) -> Iterator[str]:
     yield f"recorded    {_failure(result.recorded)}"
     if result.verdict != "cannot-reproduce":
         yield f"observed    {_failure(result.observed)}"
+    if result.explained_by:
+        yield f"explained   {_out_of_memory(result.explained_by.signature)}"
     if result.differences:
         yield "differences, the likeliest cause first"
         for difference in result.differences:
@@ -116,6 +127,16 @@ def _failure(signature: object) -> str:
     value = cast("dict[str, Any] | None", signature)
     where = wording.place(value)
     return wording.printable(wording.signature(value) + (f"  at {where}" if where else ""))
+
+
+def _out_of_memory(signature: schema.Signature) -> str:
+    from dsenv import wording
+
+    frame = signature["frame"]
+    if frame is None:
+        return wording.printable(f"it ran out of memory: {signature['message']}")
+    place = f"{frame['file']}:{frame['line']}, in {frame['function']}"
+    return wording.printable(f"it ran out of memory at {place}: {frame['line_text']}")
 
 
 def _items(title: str, items: tuple[Item, ...]) -> Iterator[str]:

@@ -2,28 +2,20 @@
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
-import os
-import signal
-import subprocess
-import threading
-import time
-from pathlib import Path
-from typing import IO, Literal
 
-from dsenv.agent import runid, schema, signature
+from dsenv.agent import schema, signature
 from dsenv.agent.rerun import NOT_PREPARED
-from dsenv.errors import EnvError, RecordError, UsageError
-from dsenv.events import Cancel, Cancelled, Emit, Notice, Output, step
+from dsenv.errors import EnvError, UsageError
+from dsenv.events import Cancel, Emit, Notice, step
 from dsenv.runs import index, restore
 from dsenv.runs.record import Record
 from dsenv.runs.store import open_store
-from dsenv.runs.store.folder import FolderStore
-from dsenv.workflows.reproduce import environment
-from dsenv.workflows.reproduce.differences import differences
+from dsenv.workflows.reproduce import environment, memory
+from dsenv.workflows.reproduce.differences import differences, unmet
 from dsenv.workflows.reproduce.model import CodeChoice, Isolation, Plan, Reproduction, Verdict
 from dsenv.workflows.reproduce.plan import plan as make_plan
+from dsenv.workflows.reproduce.run import Ran, run
 from dsenv.workflows.reproduce.scratch import Scratch
 from dsenv.workflows.runs import store_url
 from dsenv.workflows.show import tail
@@ -39,6 +31,7 @@ class Options:
     debug: bool = False
     keep: bool = False
     isolation: Isolation | None = None
+    clock: bool = False  # begin time when the recorded run began
 
 
 def open_record(run: str, store: str | None) -> Record:
@@ -49,7 +42,7 @@ def open_record(run: str, store: str | None) -> Record:
 
 def plan(record: Record, options: Options = Options()) -> Plan:
     """What `reproduce` would do."""
-    return make_plan(record, code=options.code, isolation=options.isolation)
+    return make_plan(record, code=options.code, isolation=options.isolation, clock=options.clock)
 
 
 def reproduce(record: Record, options: Options, *, emit: Emit, cancel: Cancel) -> Reproduction:
@@ -100,92 +93,41 @@ def _impossible(record: Record, made: Plan, reason: str) -> Reproduction:
 
 def _in_scratch(record: Record, made: Plan, prefix: str, options: Options, emit: Emit, cancel: Cancel) -> Reproduction:
     scratch = Scratch(made, record)
+    recorded = record.data.get("signature")
+    killed = bool(made.conditions.memory) and recorded is not None and recorded["signal"] == "SIGKILL"
     try:
         with step(emit, "restore", "restore code and inputs") as note:
             scratch.fill(cancel)
             note.note = f"{len(made.inputs)} inputs"
         with step(emit, "run", "run it again"):
-            begun = time.monotonic()
-            code, run_id = _run(scratch, prefix, options, emit, cancel)
-            seconds = time.monotonic() - begun
-        if code == NOT_PREPARED and made.isolation == "namespace" and not _recorded(scratch, run_id):
+            # Nobody can stop in a frame of a process that is killed: that is for the second run.
+            ran = run(scratch, prefix, debug=options.debug and not killed, emit=emit, cancel=cancel)
+        if ran.code == NOT_PREPARED and made.isolation == "namespace" and ran.record is None:
             emit(Notice("a mount namespace could not be set up; files are redirected instead", "warning"))
             again = dataclasses.replace(options, isolation="redirect")
             return _in_scratch(record, plan(record, again), prefix, again, emit, cancel)
-        if code == NOT_PREPARED and not _recorded(scratch, run_id):
+        if ran.code == NOT_PREPARED and ran.record is None:
             return _impossible(record, made, "its folders could not be set up here; the reason is in the output above")
-        return _judge(record, scratch, run_id, seconds, options)
+        result = _judge(record, scratch, ran, options)
     finally:
         if not options.keep:
             scratch.remove()
+    explained = memory.explain(record, made, prefix, ran, debug=options.debug, emit=emit, cancel=cancel)
+    if explained is None:
+        return result
+    seen = result.frames is not None and result.frames["primary"] is not None
+    return dataclasses.replace(result, explained_by=explained[0], frames=result.frames if seen else explained[1])
 
 
-def _run(scratch: Scratch, prefix: str, options: Options, emit: Emit, cancel: Cancel) -> tuple[int, str]:
-    """Run the plan; returns the exit code and the id of the new record. Nothing that it started outlives it."""
-    run_id = runid.new()
-    command = scratch.write_plan(prefix, run_id, debug=options.debug)
-    stdin = scratch.stdin()
-    with (stdin or Path(os.devnull)).open("rb") as source:
-        if options.debug:
-            # The program's stdout is no data of ours: it goes where everything else goes that people read.
-            return subprocess.run(command, check=False, stdin=source, stdout=2).returncode, run_id
-        process = subprocess.Popen(
-            command, stdin=source, stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True
-        )
-    readers = [
-        threading.Thread(target=_forward, args=(stream, name, emit), daemon=True)
-        for stream, name in ((process.stdout, "stdout"), (process.stderr, "stderr"))
-    ]
-    for reader in readers:
-        reader.start()
-    try:
-        while process.poll() is None:
-            cancel.wait(0.02)
-            cancel.check()
-    except (Cancelled, KeyboardInterrupt):
-        process.terminate()
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            process.wait(timeout=5)
-        raise
-    finally:
-        _sweep(process)
-    for reader in readers:
-        reader.join(timeout=5)
-    return process.returncode, run_id
-
-
-def _forward(stream: IO[bytes] | None, name: Literal["stdout", "stderr"], emit: Emit) -> None:
-    assert stream is not None
-    with stream:
-        while data := stream.read1(65536):  # type: ignore[attr-defined]
-            emit(Output(name, data))
-
-
-def _sweep(process: subprocess.Popen[bytes]) -> None:
-    """End what is left of the process and of all that it started: it reads and writes the scratch folder."""
-    with contextlib.suppress(ProcessLookupError, PermissionError):
-        os.killpg(process.pid, signal.SIGKILL)
-    process.wait()
-
-
-def _recorded(scratch: Scratch, run_id: str) -> bool:
-    store = FolderStore(scratch.store)
-    try:
-        return Record(store, run_id).complete
-    except RecordError:
-        return False
-
-
-def _judge(record: Record, scratch: Scratch, run_id: str, seconds: float, options: Options) -> Reproduction:
-    made = scratch.plan
-    not_restored = (*made.not_restored, *scratch.notes)
-    if not _recorded(scratch, run_id):
+def _judge(record: Record, scratch: Scratch, ran: Ran, options: Options) -> Reproduction:
+    made, again = scratch.plan, ran.record
+    if again is None:
         reason = f"it ended before it could be recorded: it was killed, or there is no space in {scratch.folder.parent}"
         broken = _impossible(record, made, reason)
-        return dataclasses.replace(broken, not_restored=not_restored)
-    again = Record(FolderStore(scratch.store), run_id)
+        return dataclasses.replace(broken, not_restored=(*made.not_restored, *scratch.notes, *ran.told.refused))
     recorded, observed = record.data.get("signature"), scratch.as_recorded(again.data.get("signature"))
     verdict = compare(scratch.comparable(recorded), scratch.comparable(observed))
+    not_restored = (*made.not_restored, *scratch.notes, *ran.told.refused, *unmet(record, again))
     return Reproduction(
         run=made.run,
         verdict=verdict,
@@ -195,7 +137,7 @@ def _judge(record: Record, scratch: Scratch, run_id: str, seconds: float, option
         restored=made.restored,
         not_restored=not_restored,
         exit=again.data.get("exit"),
-        seconds=seconds,
+        seconds=ran.seconds,
         frames=again.frames(),
         output=tuple(tail(again)[0]),
         scratch=str(scratch.folder) if options.keep else None,

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dsenv.envs import fingerprint
 from dsenv.envs.diff import compare
 from dsenv.runs.record import Record
-from dsenv.workflows.reproduce.model import Difference, Plan
+from dsenv.workflows.reproduce import numbers
+from dsenv.workflows.reproduce.model import Difference, Item, Plan
 
 # Causes by how often they are the reason: what the program was given, then what it ran with, then where.
 _RANK = (
@@ -35,6 +36,12 @@ def differences(record: Record, plan: Plan, observed: Record | None) -> tuple[Di
     if observed is not None:
         found += _fingerprints(record, observed)
     return tuple(sorted(found, key=lambda d: _RANK.index(d.what) if d.what in _RANK else len(_RANK)))
+
+
+def unmet(record: Record, observed: Record) -> list[Item]:
+    """What the reproduction's libraries turned out to compute otherwise, seen from inside."""
+    there, here = (numbers.facts_at(found.data, "fingerprint") for found in (record, observed))
+    return [Item("cpu", name, f"{was} there, {now} here") for name, was, now in numbers.unmet(there, here)]
 
 
 def _fingerprints(record: Record, observed: Record) -> list[Difference]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
 from typing import Any, Literal
 
 from dsenv.agent import schema
@@ -59,6 +60,25 @@ class InputPlan:
 
 
 @dataclasses.dataclass(frozen=True)
+class Conditions:
+    """What the command's processes are held to and told, where this machine would do otherwise; sizes in bytes.
+
+    `variables` are set for them and hidden from Python's `os.environ`, because the recorded run had none.
+    """
+
+    ulimits: Mapping[str, tuple[int, int]] = dataclasses.field(default_factory=dict)  # soft and hard, -1 for none
+    memory: int = 0
+    memory_kill: Literal["process", "group"] = "process"
+    quota: float = 0.0  # CPUs
+    affinity: int = 0  # processors to run on
+    cpu_count: int = 0  # what Python is told
+    usable: int = 0  # what Python is told of processors that are not here
+    threads: int = 0  # of BLAS
+    variables: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    clock: int = 0  # when the program's clock begins, microseconds since the epoch
+
+
+@dataclasses.dataclass(frozen=True)
 class Plan:
     """All decisions of a reproduction, made before anything is written."""
 
@@ -75,6 +95,7 @@ class Plan:
     isolation: Isolation
     restored: tuple[Item, ...]
     not_restored: tuple[Item, ...]
+    conditions: Conditions = Conditions()
 
     def to_json(self) -> dict[str, Any]:
         return {
@@ -90,8 +111,21 @@ class Plan:
 
 
 @dataclasses.dataclass(frozen=True)
+class Explanation:
+    """Where a process was that was killed for want of memory: found by a second run that could not have so much."""
+
+    limit: int  # bytes that a process could reserve in the second run
+    signature: schema.Signature
+    seconds: float
+
+
+@dataclasses.dataclass(frozen=True)
 class Reproduction:
-    """What came of it. `reason` says why for `cannot-reproduce`. `observed_details` are for a reader, not for JSON."""
+    """What came of it. `reason` says why for `cannot-reproduce`.
+
+    `frames` are those of the run, or, when it was killed for want of memory, those of the run that `explained_by`
+    tells of.
+    """
 
     run: RunSummary
     verdict: Verdict
@@ -104,6 +138,7 @@ class Reproduction:
     exit: int | None = None
     seconds: float = 0.0
     frames: schema.Frames | None = None
+    explained_by: Explanation | None = None
     output: tuple[OutputChunk, ...] = ()
     scratch: str | None = None
 
@@ -114,6 +149,7 @@ class Reproduction:
             "reason": self.reason,
             "recorded": self.recorded,
             "observed": self.observed,
+            "explained_by": self.explained_by,
             "exit": self.exit,
             "seconds": round(self.seconds, 3),
             "differences": self.differences,

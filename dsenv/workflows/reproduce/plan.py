@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import subprocess
-import sys
-from functools import cache
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -14,6 +11,8 @@ from dsenv.agent import schema
 from dsenv.errors import RecordError
 from dsenv.runs.record import Record
 from dsenv.workflows.reproduce import environment, randomness, working_tree
+from dsenv.workflows.reproduce.conditions import conditions
+from dsenv.workflows.reproduce.means import here, means
 from dsenv.workflows.reproduce.model import Choice, CodeChoice, InputPlan, Isolation, Item, Plan
 
 _CHANGED = "the record was changed; do not trust it"
@@ -21,20 +20,25 @@ _CHANGED = "the record was changed; do not trust it"
 SETTINGS = frozenset({".cfg", ".ini", ".toml", ".yaml", ".yml"})
 
 
-def plan(record: Record, *, code: CodeChoice = "recorded", isolation: Isolation | None = None) -> Plan:
+def plan(
+    record: Record, *, code: CodeChoice = "recorded", isolation: Isolation | None = None, clock: bool = False
+) -> Plan:
     """The plan for `record`. Reads the record and this machine, writes and runs nothing of either.
 
-    `isolation` is chosen by what the machine allows when it is not given.
+    `isolation` is chosen by what the machine allows when it is not given; `clock` lets time begin as recorded.
     """
     data = record.data
     root = data["code"]["root"] if data.get("code") else data.get("cwd", "/")
     _check(data, root)
     choice = environment.choose(record)
-    chosen = isolation or ("namespace" if namespaces() else "redirect")
+    chosen = isolation or ("namespace" if means().namespace else "redirect")
     inputs = tuple(_input(item, root, code) for item in _first_seen(record.inputs()))
     env, placeholders = _variables(data)
     restored, lost = _accounts(record, choice, code, inputs)
     lost += [Item("env", name, "its value was hidden in the record; a placeholder is set") for name in placeholders]
+    held = conditions(data, here(env), means(), clock)
+    restored += held.restored
+    lost += held.lost
     if chosen == "redirect":
         note = (
             "no mount namespace here: files are redirected for Python, compiled readers and programs see this machine"
@@ -54,16 +58,8 @@ def plan(record: Record, *, code: CodeChoice = "recorded", isolation: Isolation 
         isolation=chosen,
         restored=tuple(restored),
         not_restored=tuple(lost),
+        conditions=held.conditions,
     )
-
-
-@cache
-def namespaces() -> bool:
-    """Whether this machine lets us have a mount namespace; tried in a process of its own."""
-    if sys.platform != "linux":
-        return False
-    probe = [sys.executable, "-m", "dsenv.agent", "replay", "--probe"]
-    return subprocess.run(probe, check=False, stdin=subprocess.DEVNULL, capture_output=True).returncode == 0
 
 
 def _check(data: schema.Record, root: str) -> None:

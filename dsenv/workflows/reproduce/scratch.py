@@ -20,7 +20,7 @@ from dsenv.errors import RecordError, StateError
 from dsenv.events import Cancel
 from dsenv.runs import restore
 from dsenv.runs.record import Record
-from dsenv.workflows.reproduce import environment, interpreters, randomness, working_tree
+from dsenv.workflows.reproduce import environment, imposed, interpreters, randomness, working_tree
 from dsenv.workflows.reproduce.model import InputPlan, Item, Plan
 from dsenv.workflows.reproduce.plan import is_below
 
@@ -132,16 +132,22 @@ class Scratch:
         self.record.blob_to(self.plan.stdin, file)
         return file
 
-    def write_plan(self, prefix: str, run_id: str, *, debug: bool) -> list[str]:
-        """The command that runs the plan, everything it needs written into the folder. Raises StateError."""
+    def write_plan(self, prefix: str, run_id: str, *, debug: bool, reserved: int = 0) -> list[str]:
+        """The command that runs the plan, everything it needs written into the folder. Raises StateError.
+
+        `reserved`, when it is not 0, is how many bytes of memory a process may reserve to write to.
+        """
         agent, replay, file = (self.folder / name for name in ("agent.pyz", "replay.json", "plan.json"))
         with self._writing():
             content, mapping = self._content(prefix)
             root = str(self.tree) if mapping else self.plan.root
             agent.write_bytes(resources.agent_archive())
             config = {"paths": mapping, "debug": debug, "root": root, **randomness.write(self.record, self.folder)}
-            replay.write_text(json.dumps(config))
+            replay.write_text(json.dumps(config | imposed.in_python(self.plan)))
+            content["env"] |= self.plan.conditions.variables
+            content["limits"] = imposed.limits(self.plan.conditions, self.folder, reserved)
             capture = ["--store", str(self.store), "--run-id", run_id, "--root", root, "--replay", str(replay)]
+            capture += ["--killed", content["limits"]["killed"]]
             content["capture"] = [*capture, *randomness.options(self.record), "--", *content.pop("argv")]
             file.write_text(json.dumps(content))
         return [sys.executable, "-I", "-S", str(agent), "replay", str(file)]

@@ -19,8 +19,14 @@ _OPENBLAS = [(prefix, suffix) for prefix in ("", "scipy_") for suffix in ("", "6
 
 
 def watch(numpy: "Any", program: "Program") -> None:
-    """Say it when this process ends; a worker of it would only say the same again."""
+    """Say it when this process ends; a worker of it would only say the same again.
+
+    A reproduction has the recorded number of threads: a variable sets no more than there are processors.
+    """
     import atexit
+
+    if program.settings.get("threads"):
+        set_threads(int(program.settings["threads"]))
 
     pid = os.getpid()
 
