@@ -11,7 +11,8 @@ import select
 import stat
 import threading
 from collections import Counter, deque
-from typing import Any, Callable, Deque, Dict, Iterable, List, NamedTuple, Set, Tuple
+from time import monotonic
+from typing import Any, Callable, Deque, Dict, Iterable, List, NamedTuple, Optional, Set, Tuple
 
 from dsenv.agent.capture import codetree, inotify, reader
 from dsenv.agent.capture.copies import Room
@@ -20,6 +21,9 @@ from dsenv.agent.capture.spool import INPUT_CAP, INPUTS_CAP, Spool
 FOLDERS = 8192  # that are watched
 FILES = 20_000  # that are noted
 _DECLARED = 10_000
+_ASKED = 200  # files whose reader is looked for
+_BACKLOG = 200_000  # events
+_PATIENCE = 2.0  # seconds after the end of the command
 _DEPTH = 4  # in a folder that nothing marks as a project
 _SYSTEM = ("/proc/", "/sys/", "/dev/", "/usr/", "/lib/", "/lib64/", "/bin/", "/sbin/", "/etc/", "/run/")
 _MASK = inotify.OPEN | inotify.CLOSE_WRITE | inotify.CLOSE_NOWRITE | inotify.CREATE | inotify.MOVED_TO
@@ -57,6 +61,7 @@ class Watcher(threading.Thread):
         self._paths: Dict[int, str] = {}
         self._wake, self._ring = os.pipe()
         self._ended = False
+        self._deadline: Optional[float] = None
 
     def own(self, path: str) -> None:
         """This process opens `path` itself, once, and will close it. Called before anybody looks at the event."""
@@ -98,8 +103,8 @@ class Watcher(threading.Thread):
             poll.register(self._wake, select.POLLIN)
             while not self._ended:
                 poll.poll()
-                self._handle(queue.read())
-            self._handle(queue.read())
+                self._handle(queue)
+            self._handle(queue)
         finally:
             queue.close()
 
@@ -128,7 +133,7 @@ class Watcher(threading.Thread):
                     raise inotify.Full
                 self._add(queue, folder)
                 if count % 64 == 0:
-                    self._handle(queue.read())
+                    self._handle(queue)
                 if self._ended:
                     return
         except inotify.Full:
@@ -141,16 +146,31 @@ class Watcher(threading.Thread):
         except OSError:
             return  # it went, or is closed to us: the command may be another user's program
 
-    def _handle(self, events: Iterable[inotify.Seen]) -> None:
-        for watch, mask, name in events:
+    def _handle(self, queue: inotify.Notify) -> None:
+        """Look at all that has happened. The system's queue is short, so it is emptied before each copy."""
+        waiting: "Deque[inotify.Seen]" = deque(queue.read())
+        while waiting:
+            watch, mask, name = waiting.popleft()
             if mask & inotify.OVERFLOW:
-                text = "so many files were opened at once that not all were seen"
-                if text not in self.trouble:
-                    self.trouble.append(text)
-            if mask & inotify.IS_FOLDER or watch not in self._paths:
-                continue
-            base = self._paths[watch]
-            self._event(os.path.join(base, name) if name else base, mask)
+                self._say("so many files were opened at once that not all were seen")
+            if not mask & inotify.IS_FOLDER and watch in self._paths and len(waiting) < _BACKLOG:
+                base = self._paths[watch]
+                self._event(os.path.join(base, name) if name else base, mask)
+                waiting.extend(queue.read())
+            if self._ended and not self._in_time():
+                return
+
+    def _in_time(self) -> bool:
+        if self._deadline is None:
+            self._deadline = monotonic() + _PATIENCE
+        if monotonic() < self._deadline:
+            return True
+        self._say("other programs and compiled code opened so many files last that not all are noted")
+        return False
+
+    def _say(self, text: str) -> None:
+        if text not in self.trouble:
+            self.trouble.append(text)
 
     def _event(self, path: str, mask: int) -> None:
         if self._is_own(mask, path):
@@ -189,10 +209,9 @@ class Watcher(threading.Thread):
             return
         if len(self.found) >= FILES:
             text = "more than {} files were opened by other programs or compiled code; the others are not noted"
-            if text.format(FILES) not in self.trouble:
-                self.trouble.append(text.format(FILES))
+            self._say(text.format(FILES))
             return
-        who = reader.holder(self._pid, path)
+        who = reader.holder(self._pid, path) if len(self.found) < _ASKED and not self._ended else 0
         item = self._room.take(path, self._wanted.started_ns)
         if item is not None:
             pythons = self._told.pythons
