@@ -15,6 +15,8 @@ _TOGETHER = 200  # items of a list that are written at once
 
 def plain(value: Any) -> Any:
     """A value as JSON types: dataclasses by field, paths and enums as text, bytes decoded."""
+    if value is None or (isinstance(value, (str, int, float)) and not isinstance(value, Enum)):
+        return value
     if hasattr(value, "to_json"):
         return plain(value.to_json())
     if dataclasses.is_dataclass(value) and not isinstance(value, type):

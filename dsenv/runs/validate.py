@@ -8,12 +8,25 @@ from __future__ import annotations
 
 import json
 import types
+from collections.abc import Callable
 from functools import cache
 from typing import Any, Union, get_args, get_origin, get_type_hints, is_typeddict
 
 from dsenv.errors import RecordError
 
 _MAX_DEPTH = 60
+_HINT = "the record is truncated or was changed"
+
+# Checks one value at a depth. Made once for a shape: lists of a million entries are checked one by one.
+_Check = Callable[[Any, int], None]
+
+
+class _Mismatch(Exception):  # noqa: N818 - never leaves this module
+    """What is wrong, and where: the steps that lead there are added as it passes them, the last first."""
+
+    def __init__(self, problem: str) -> None:
+        super().__init__(problem)
+        self.steps: list[str] = []
 
 
 def parse(data: bytes, shape: Any, where: str) -> Any:
@@ -21,59 +34,70 @@ def parse(data: bytes, shape: Any, where: str) -> Any:
     try:
         value = json.loads(data)
     except (ValueError, RecursionError) as error:
-        raise RecordError(f"{where} is not JSON: {error}", hint="the record is truncated or was changed") from error
+        raise RecordError(f"{where} is not JSON: {error}", hint=_HINT) from error
     check(value, shape, where)
     return value
 
 
-def check(value: Any, shape: Any, where: str, depth: int = 0) -> None:
+def check(value: Any, shape: Any, where: str) -> None:
     """Raise RecordError unless `value` has `shape`."""
-    if depth > _MAX_DEPTH:
-        raise RecordError(f"{where}: nested more than {_MAX_DEPTH} levels deep")
-    origin = get_origin(shape)
-    if shape is Any:
-        return
-    if is_typeddict(shape):
-        _check_object(value, shape, where, depth)
-    elif origin in (Union, types.UnionType):
-        options = get_args(shape)
-        if value is None and type(None) in options:
-            return
-        check(value, next(option for option in options if option is not type(None)), where, depth)
-    elif origin in (list, dict):
-        _check_items(value, shape, where, depth)
-    elif shape is float:
-        _expect(value, (int, float), where)
-    else:
-        _expect(value, shape, where)
+    try:
+        _checker(shape)(value, 0)
+    except _Mismatch as error:
+        place = where + "".join(reversed(error.steps))
+        raise RecordError(f"{place}: {error}", hint=_HINT) from None
 
 
 @cache
-def _hints(shape: Any) -> dict[str, Any]:
-    return get_type_hints(shape)
+def _checker(shape: Any) -> _Check:
+    origin = get_origin(shape)
+    if shape is Any:
+        return lambda value, depth: None
+    if is_typeddict(shape):
+        return lambda value, depth: _check_object(value, shape, depth)
+    if origin in (Union, types.UnionType):
+        inner = _checker(next(option for option in get_args(shape) if option is not type(None)))
+        return lambda value, depth: None if value is None else inner(value, depth)
+    if origin in (list, dict):
+        item = get_args(shape)[-1]
+        return lambda value, depth: _check_items(value, origin, item, depth)
+    kinds = (int, float) if shape is float else (shape,)
+    return lambda value, depth: _check_kind(value, kinds)
 
 
-def _check_object(value: Any, shape: Any, where: str, depth: int) -> None:
-    _expect(value, dict, where)
-    hints = _hints(shape)
-    missing = sorted(shape.__required_keys__ - value.keys())
+def _check_kind(value: Any, kinds: tuple[type, ...]) -> None:
+    """Exactly one of the kinds: `bool` is an `int` to Python, but not to us."""
+    if type(value) not in kinds:
+        raise _Mismatch(f"expected {' or '.join(kind.__name__ for kind in kinds)}, found {type(value).__name__}")
+
+
+@cache
+def _fields(shape: Any) -> dict[str, _Check]:
+    return {name: _checker(hint) for name, hint in get_type_hints(shape).items()}
+
+
+def _check_object(value: Any, shape: Any, depth: int) -> None:
+    _check_kind(value, (dict,))
+    if depth > _MAX_DEPTH:
+        raise _Mismatch(f"nested more than {_MAX_DEPTH} levels deep")
+    missing = shape.__required_keys__ - value.keys()
     if missing:
-        raise RecordError(f"{where}: {missing[0]} is missing", hint="the record is truncated or was changed")
-    for key, hint in hints.items():
-        if key in value:
-            check(value[key], hint, f"{where}.{key}", depth + 1)
+        raise _Mismatch(f"{min(missing)} is missing")
+    for name, checked in _fields(shape).items():
+        if name in value:
+            try:
+                checked(value[name], depth + 1)
+            except _Mismatch as error:
+                error.steps.append(f".{name}")
+                raise
 
 
-def _check_items(value: Any, shape: Any, where: str, depth: int) -> None:
-    _expect(value, get_origin(shape), where)
-    inner = get_args(shape)[-1]
-    for key, item in value.items() if isinstance(value, dict) else enumerate(value):
-        check(item, inner, f"{where}[{key!r}]", depth + 1)
-
-
-def _expect(value: Any, kind: type | tuple[type, ...], where: str) -> None:
-    """`bool` is an `int` to Python, but not to us."""
-    if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
-        wanted = kind.__name__ if isinstance(kind, type) else " or ".join(k.__name__ for k in kind)
-        found = type(value).__name__
-        raise RecordError(f"{where}: expected {wanted}, found {found}", hint="the record is truncated or was changed")
+def _check_items(value: Any, kind: type, item: Any, depth: int) -> None:
+    _check_kind(value, (kind,))
+    checked = _checker(item)
+    for key, held in value.items() if kind is dict else enumerate(value):
+        try:
+            checked(held, depth + 1)
+        except _Mismatch as error:
+            error.steps.append(f"[{key!r}]")
+            raise
