@@ -15,7 +15,8 @@ def install(config: Dict[str, Any]) -> None:
 
     Keys: `paths`, a list of [recorded, here] prefixes to redirect; `debug`, true to stop where it fails;
     `variables`, which count for the C library and are not the program's, which has `own` ones of that name or
-    none; `processors`, see that module; `clock`, microseconds to add to the system's.
+    none; `processors`, see that module; `clock`, microseconds to add to the system's; `listings`, names by folder,
+    in the order in which these are listed.
     """
     if config.get("variables"):
         _set_variables(config["variables"], config.get("own", {}))
@@ -31,6 +32,10 @@ def install(config: Dict[str, Any]) -> None:
         from dsenv.agent.replay import redirect
 
         redirect.install([(str(old), str(new)) for old, new in config["paths"]])
+    if config.get("listings"):
+        from dsenv.agent.replay import listing
+
+        listing.install(config["listings"])
     if config.get("debug"):
         from dsenv.agent.replay import debugger
 

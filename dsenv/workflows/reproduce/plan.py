@@ -10,7 +10,7 @@ from typing import Any
 from dsenv.agent import schema
 from dsenv.errors import RecordError
 from dsenv.runs.record import Record
-from dsenv.workflows.reproduce import environment, randomness, working_tree
+from dsenv.workflows.reproduce import environment, listings, randomness, working_tree
 from dsenv.workflows.reproduce.conditions import conditions
 from dsenv.workflows.reproduce.means import here, means
 from dsenv.workflows.reproduce.model import Choice, CodeChoice, InputPlan, Isolation, Item, Plan
@@ -83,7 +83,7 @@ def _first_seen(items: list[schema.Input]) -> list[schema.Input]:
     return [
         item
         for path, item in first.items()
-        if path.startswith("/") and os.path.normpath(path) == path and "\0" not in path
+        if path.startswith("/") and os.path.normpath(path) == path and "\0" not in path and item.get("how") != "listed"
     ]
 
 
@@ -150,6 +150,7 @@ def _accounts(
         (lost if stdin.get("truncated") else restored).append(Item("stdin", stdin.get("kind", ""), note))
     elif stdin.get("kind") == "terminal":
         lost.append(Item("stdin", "terminal", "what was typed is not recorded; it is empty here"))
+    restored += listings.account(record.inputs())
     drawn, hidden = randomness.account(record)
     restored += drawn
     lost += hidden

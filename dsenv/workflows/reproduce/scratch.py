@@ -20,7 +20,7 @@ from dsenv.errors import RecordError, StateError
 from dsenv.events import Cancel
 from dsenv.runs import restore
 from dsenv.runs.record import Record
-from dsenv.workflows.reproduce import environment, imposed, interpreters, randomness, working_tree
+from dsenv.workflows.reproduce import environment, imposed, interpreters, listings, randomness, working_tree
 from dsenv.workflows.reproduce.model import InputPlan, Item, Plan
 from dsenv.workflows.reproduce.plan import is_below
 
@@ -39,6 +39,15 @@ class Scratch:
         self.tree = self.place_of(plan.root)
         self.store = self.folder / "store"
         self.notes: list[Item] = []
+        self.entries = listings.listed(record.inputs())
+        self.listed = {path: self.place_of(path) for path in self._shown()}
+
+    def _shown(self) -> list[str]:
+        """The listed folders that can be shown as they were."""
+        kept = [os.fspath(self.folder), os.fspath(paths.cache_dir()), os.fspath(paths.data_dir()), self.plan.root]
+        kept += interpreters.folders(self.plan.environment.prefix)
+        inside = [path for path in self.entries if self.plan.root != "/" and is_below(path, self.plan.root)]
+        return [*inside, *listings.coverable((path for path in self.entries if path not in inside), kept)]
 
     def _make(self) -> Path:
         """A new folder that does not lie where recorded files will be shown, if there is any such place."""
@@ -80,6 +89,8 @@ class Scratch:
                     self._put(item, self.place_of(item.path))
                 elif item.action == "hide" and is_below(item.path, self.plan.root):
                     self._hide(self.place_of(item.path))
+            read = {item.path for item in self.plan.inputs}
+            self.notes += listings.fill(self.entries, self.listed, read, self.folder / "files")
 
     @contextlib.contextmanager
     def _writing(self) -> Iterator[None]:
@@ -143,6 +154,7 @@ class Scratch:
             root = str(self.tree) if mapping else self.plan.root
             agent.write_bytes(resources.agent_archive())
             config = {"paths": mapping, "debug": debug, "root": root, **randomness.write(self.record, self.folder)}
+            config["listings"] = listings.order(self.entries, self.listed)
             replay.write_text(json.dumps(config | imposed.in_python(self.plan)))
             content["env"] |= self.plan.conditions.variables
             content["limits"] = imposed.limits(self.plan.conditions, self.folder, reserved)
@@ -182,7 +194,12 @@ class Scratch:
     def _view(self, prefix: str, env: dict[str, str]) -> dict[str, Any]:
         """What is shown where in the mount namespace."""
         outside = [item for item in self.plan.inputs if not is_below(item.path, self.plan.root)]
-        shown = [*self._roots(), *self._absent(env), *(item.path for item in outside if item.action == "put")]
+        shown = [
+            *self._roots(),
+            *self._absent(env),
+            *self._outside(),
+            *(item.path for item in outside if item.action == "put"),
+        ]
         places = [(str(self.place_of(path)), path) for path in shown]
         for path in self._kept(prefix):
             covered = self.place_of(path)
@@ -190,6 +207,10 @@ class Scratch:
             covered.mkdir(exist_ok=True) if _enterable(path) else covered.touch()
             places.append((path, path))
         return {"places": places, "hidden": [item.path for item in outside if item.action == "hide"]}
+
+    def _outside(self) -> list[str]:
+        """The listed folders that do not lie in the project."""
+        return [path for path in self.listed if not is_below(path, self.plan.root)]
 
     def _roots(self) -> list[str]:
         """What the restored project covers: its folder; of one in `/` only what is not a folder of this machine."""
@@ -226,7 +247,7 @@ class Scratch:
             for item in self.plan.inputs
             if item.action in {"put", "hide"} and not is_below(item.path, self.plan.root)
         ]
-        moved = [*self._roots(), *(_topmost_absent(path) for path in (*outside, *self._absent(env)))]
+        moved = [*self._roots(), *(_topmost_absent(path) for path in (*outside, *self._outside(), *self._absent(env)))]
         kept = [path for path in self._kept(prefix) if not is_below(os.fspath(self.folder), path)]
         for path in kept:
             covered = self.place_of(path)

@@ -2,6 +2,7 @@
 
 import os
 
+from .opener import known_as
 from .processes import VARIABLE
 
 TYPE_CHECKING = False  # typing would be loaded into every program
@@ -43,7 +44,9 @@ def watch(ours: "Dict[str, str]", names: "Names") -> None:
     for name in ("execve", "execv", "posix_spawn", "posix_spawnp", "system"):
         real = getattr(os, name, None)
         if real is not None:
-            setattr(os, name, _Spawner(real, names, with_ours))
+            spawner = _Spawner(real, names, with_ours)
+            known_as(real, spawner)
+            setattr(os, name, spawner)
 
 
 class _Spawner:

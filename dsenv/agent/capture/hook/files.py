@@ -4,17 +4,22 @@ import os
 import sys
 from time import time_ns
 
+from . import listing
+from .opener import stand_before
+
 TYPE_CHECKING = False  # typing would be loaded into every program
 if TYPE_CHECKING:
-    from typing import Any, Callable, Dict, Optional, Tuple
+    from typing import Any, Dict, Optional, Tuple
 
     from .events import Events
 
 _REGULAR = 0o100000
 _KIND = 0o170000
+_MOST = 50_000  # files of one process that are noted: 30 MB of its memory
 
 # As they were before the program or we put something in front of them.
 _open, _close, _write, _stat, _unlink = os.open, os.close, os.write, os.stat, os.unlink
+_normal = os.path.normpath
 
 
 class Inputs:
@@ -28,7 +33,7 @@ class Inputs:
         self._ignored = self._system_folders(settings)
         self._seen: "Dict[str, Optional[Tuple[int, int, int]]]" = {}
         self._written: "set[str]" = set()
-        self._number = 0
+        self._number, self._full = 0, False
 
     def _system_folders(self, settings: "Dict[str, str]") -> "Tuple[str, ...]":
         folders = ["/proc", "/sys", "/dev", "/usr", "/lib", "/lib64", "/bin", "/sbin", "/etc", "/run"]
@@ -41,32 +46,54 @@ class Inputs:
     def opened(self, file: "Any", reads: bool, creates: bool, how: str) -> None:
         """A file is about to be opened. Never raises."""
         try:
-            if isinstance(file, int):
-                return
-            path = file if type(file) is str else os.fsdecode(os.fspath(file))
-            if path[:1] != "/":
-                path = os.getcwd() + "/" + path
-            if "/." in path or "//" in path:
-                path = os.path.normpath(path)
-            if path.startswith(self._ignored) or path in self._written:
+            path = self.place(file)
+            if path is None:
                 return
             if path.endswith((".py", ".pyc")) and path.startswith(self._root):
                 return
             if reads:
                 self._read(path, how)
             if creates:
-                self._written.add(path)
-                self._events.write({"e": "written", "path": path, "when": time_ns() // 1000, "pid": os.getpid()})
+                self.wrote(path)
         except Exception:  # noqa: BLE001 - the program's own call goes on, whatever it was given
             return
 
+    def place(self, file: "Any") -> "Optional[str]":
+        """The absolute path; None for what is no path, what the program made itself and what belongs to the system.
+
+        Raises TypeError and OSError.
+        """
+        if isinstance(file, int):
+            return None
+        path = file if type(file) is str else os.fsdecode(os.fspath(file))
+        if path[:1] != "/":
+            path = os.getcwd() + "/" + path
+        if "/." in path or "//" in path or path[-1:] == "/":
+            path = _normal(path)
+        return None if path in self._written or path.startswith(self._ignored) else path
+
+    def wrote(self, path: str) -> None:
+        """The program makes what is at `path`."""
+        if len(self._written) < _MOST:
+            self._written.add(path)
+            self._events.write({"e": "written", "path": path, "when": time_ns() // 1000, "pid": os.getpid()})
+
+    def trouble(self, text: str) -> None:
+        """Say what is not noted."""
+        self._events.write({"e": "trouble", "pid": os.getpid(), "text": text})
+
     def _read(self, path: str, how: str) -> None:
+        if len(self._seen) >= _MOST and path not in self._seen:
+            if not self._full:
+                self._full = True
+                self.trouble("more than {} files were opened; the others are not noted".format(_MOST))
+            return
         try:
             info = _stat(path)
         except OSError:
             if path not in self._seen:
                 self._seen[path] = None
-                self._note(path, how, {"missing": True})
+                self.note(path, how, {"missing": True})
             return
         if info.st_mode & _KIND != _REGULAR:
             return
@@ -84,9 +111,10 @@ class Inputs:
             # Whoever watches from outside is told beforehand that this opening is ours.
             self._events.write({"e": "reading", "path": path})
             facts.update(self._copy(path))
-        self._note(path, how, facts)
+        self.note(path, how, facts)
 
-    def _note(self, path: str, how: str, facts: "Dict[str, Any]") -> None:
+    def note(self, path: str, how: str, facts: "Dict[str, Any]") -> None:
+        """Tell of an input."""
         facts.update({"e": "input", "path": path, "how": how, "when": time_ns() // 1000, "pid": os.getpid()})
         self._events.write(facts)
 
@@ -134,31 +162,6 @@ def _transfer(source: int, target: int) -> None:
             data = data[_write(target, data) :]
 
 
-class Opener:
-    """Stands for `open` or `os.open`. Not a function, so that it does not become a method as a class's attribute."""
-
-    def __init__(self, real: "Callable[..., Any]", before: "Callable[..., None]", module: str) -> None:
-        self.__wrapped__ = real
-        self._before = before
-        self.__name__ = self.__qualname__ = real.__name__
-        self.__doc__ = real.__doc__
-        self.__module__ = module
-        self.__text_signature__ = getattr(real, "__text_signature__", None)
-
-    def __call__(self, *args: "Any", **kwargs: "Any") -> "Any":
-        try:
-            self._before(*args, **kwargs)
-        except TypeError:
-            pass  # arguments that the real one refuses, in its own words
-        return self.__wrapped__(*args, **kwargs)
-
-    def __repr__(self) -> str:
-        return repr(self.__wrapped__)
-
-    def __reduce__(self) -> str:
-        return self.__name__
-
-
 def watch(events: "Events", settings: "Dict[str, str]") -> Inputs:
     """Stand before `open` and `os.open`."""
     import builtins
@@ -177,6 +180,8 @@ def watch(events: "Events", settings: "Dict[str, str]") -> Inputs:
             new = writes and bool(flags & (os.O_TRUNC | os.O_EXCL))
             inputs.opened(path, not new and not flags & os.O_WRONLY, writes, "os.open")
 
-    builtins.open = io.open = Opener(io.open, before_open, "io")
-    os.open = Opener(os.open, before_os_open, "os")
+    stand_before(io, "open", before_open)
+    builtins.open = io.open
+    stand_before(os, "open", before_os_open)
+    listing.watch(inputs)
     return inputs

@@ -2,7 +2,7 @@
 
 import os
 
-from .files import Opener
+from .opener import Opener
 
 TYPE_CHECKING = False  # typing would be loaded into every program
 if TYPE_CHECKING:
@@ -26,5 +26,5 @@ def watch(sqlite3: "Any", program: "Program") -> None:
                 if program.inputs is not None and (path == name or os.path.exists(path)):
                     program.inputs.opened(path, True, False, "sqlite")
 
-    opener = Opener(sqlite3.connect, before, "sqlite3")
+    opener = Opener(sqlite3.connect, before)
     sqlite3.connect = sqlite3.dbapi2.connect = opener

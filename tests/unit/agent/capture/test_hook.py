@@ -15,7 +15,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dsenv.agent.capture.hook import events, imports, tracebacks
-from dsenv.agent.capture.hook.files import Inputs, Opener
+from dsenv.agent.capture.hook.files import Inputs
+from dsenv.agent.capture.hook.opener import Opener
 from dsenv.agent.capture.spool import Spool
 
 START = "import sys\nfrom dsenv.agent.capture.hook import program\nprogram.start(sys.argv[1])\n"
@@ -253,7 +254,7 @@ def test_our_json_of_what_json_has_not() -> None:
 
 
 def test_what_stands_for_open_is_like_it() -> None:
-    opener = Opener(builtins.open, lambda *a, **k: None, "io")
+    opener = Opener(builtins.open, lambda *a, **k: None)
     holder = type("Holder", (), {"method": opener})
     with holder().method(__file__) as file:
         assert file.readline()
