@@ -21,8 +21,18 @@ _PATTERNS = (
     (re.compile(r"\s+"), " "),
 )
 
-# `sys.exit` in an exception handler, and an exception that nobody caught, end a process. The others do not.
-_ENDING = ("uncaught", "exit")
+# What explains the exit code of a command, best first. An exception that nobody caught, and an exit in an exception
+# handler, end a process; the others do not, but the program may have ended because of them.
+_EXPLAIN = (("uncaught", "exit"), ("logged",), ("worker", "thread", "task", "notebook"))
+
+# What a failure is called that is no exception but an exit.
+EXITS = ("SystemExit", "os._exit")
+
+# What is told of a process that raised nothing.
+_PLACES = ("time-out", "memory", "signal", "fatal")
+
+# By these a process dies of what it did itself, at the place where it did it. By others it dies wherever it is.
+_OWN_FAULT = ("SIGSEGV", "SIGABRT", "SIGBUS", "SIGFPE", "SIGILL")
 
 # Frames of their own before Python 3.12, part of their function since.
 _INLINED = ("<listcomp>", "<dictcomp>", "<setcomp>")
@@ -52,21 +62,31 @@ def of(
     `frames` is a `schema.Frames` whose `primary` is the failure that counts; `root` is the project's folder, to
     which file names become relative; `cause` is what is known of a signal's reason.
     """
-    if signal is not None:
-        return _signature("signal", signal=signal, cause=cause)
-    if not exit:
+    if signal is None and not exit:
         return None
     primary = frames.get("primary")
     failures: List[Failure] = frames.get("failures", [])
-    if primary is None or not failures[primary].get("exceptions"):
-        return _signature("exit", exit=exit)
-    return of_failure(failures[primary], root)
+    exceptions = failures[primary].get("exceptions", []) if primary is not None else []
+    if signal is not None:
+        found = _signature("signal", signal=signal, cause=cause)
+    elif primary is None or not exceptions or is_exit(failures[primary]):
+        found = _signature("exit", exit=exit)
+    else:
+        return of_failure(failures[primary], root)
+    found["frame"] = _frame(exceptions[0], root) if exceptions else None
+    return found
+
+
+def is_exit(failure: Failure) -> bool:
+    """Whether it only says where the program ended itself, with a code and for no exception."""
+    exceptions = failure.get("exceptions", [])
+    return failure.get("how") == "exit" and bool(exceptions) and exceptions[0].get("type") in EXITS
 
 
 def of_failure(failure: Failure, root: str) -> Optional[Signature]:
     """The signature of one process's failure; None when nothing is known but that there was one."""
     exceptions = failure.get("exceptions")
-    if not exceptions:
+    if not exceptions or is_exit(failure) or failure.get("how") in _PLACES:
         return None
     error = exceptions[0]
     found = _signature("exception", kind_of=error.get("type"), cause=_cause(exceptions))
@@ -134,6 +154,9 @@ def relative(file: str, root: str) -> str:
     for mark in ("/site-packages/", "/dist-packages/"):
         if mark in file:
             return "site-packages/" + file.rpartition(mark)[2]
+    cell = re.search(r"/(ipykernel)_\d+(/.*)", file)
+    if cell:
+        return cell.group(1) + cell.group(2)  # without the number of the process that ran it
     base = root.replace("\\", "/").rstrip("/")
     if base and file.startswith(base + "/"):
         return file[len(base) + 1 :]
@@ -147,37 +170,48 @@ def same(a: Optional[Mapping[str, Any]], b: Optional[Mapping[str, Any]]) -> bool
     """Whether two signatures are of the same failure. Two that are None are two runs that ended well."""
     if a is None or b is None:
         return a is b
-    return _identity(a) == _identity(b)
+    return _identity(a) == _identity(b) and _same_frame(a, b)
 
 
 def _identity(value: Mapping[str, Any]) -> List[Any]:
-    frame = value.get("frame") or {}
     return [
         value.get("kind"),
         value.get("type"),
         normalise(value.get("message") or ""),
-        [frame.get(name) for name in ("file", "function", "line_text")],
         value.get("signal"),
         value.get("cause"),
         value.get("exit") if value.get("kind") == "exit" else None,
     ]
 
 
+def _same_frame(a: Mapping[str, Any], b: Mapping[str, Any]) -> bool:
+    """Of a signal from elsewhere, the place is chance. Of an exit or a crash, one of the two may not know it."""
+    if a.get("kind") == "signal" and a.get("signal") not in _OWN_FAULT:
+        return True
+    places = [[(value.get("frame") or {}).get(name) for name in ("file", "function", "line_text")] for value in (a, b)]
+    if a.get("kind") != "exception" and not (a.get("frame") and b.get("frame")):
+        return True
+    return places[0] == places[1]
+
+
 def choose(failures: List[Failure], exit: Optional[int], later: bool) -> Optional[int]:  # noqa: A002 - schema's word
     """Which failure ended a command, as an index; None when none of them did.
 
-    It is the last failure that ends a process; where there is none, the last exception that was logged. When it
-    ended its process with another code than the command's and `later` processes were started after it, the
-    command went on after it and failed for another reason.
+    It is the last failure that ends a process; where there is none, the last exception that was logged; then one
+    that ended a worker or a thread; then the place where the program ended itself. When it ended its process with
+    another code than the command's and `later` processes were started after it, the command went on after it and
+    failed for another reason.
     """
     if not exit:
         return None
-    for wanted in (_ENDING, ("logged",), ("thread",)):
-        found = [i for i, failure in enumerate(failures) if failure.get("how") in wanted]
+    exceptions = [index for index, failure in enumerate(failures) if not is_exit(failure)]
+    exits = [index for index in range(len(failures)) if index not in exceptions]
+    choices = [[i for i in exceptions if failures[i].get("how") in hows] for hows in _EXPLAIN]
+    for found in (*choices, exits):
         if found:
             last = max(found, key=lambda i: failures[i].get("when", 0))
             code = cast(Dict[str, Any], failures[last]).get("code", 1)
-            return None if later and code != exit else last
+            return None if (later or found is exits) and code != exit else last
     return None
 
 

@@ -15,7 +15,7 @@ from time import monotonic, time_ns
 from typing import Any, Callable, Dict, List, Mapping, Optional, Tuple, cast
 
 from dsenv import __version__
-from dsenv.agent.capture import codetree, facts, oom, record, watch
+from dsenv.agent.capture import codetree, facts, judge, oom, record, watch
 from dsenv.agent.capture.options import Options, Project
 from dsenv.agent.capture.outputlog import OutputLog
 from dsenv.agent.capture.spool import Spool, sweep
@@ -205,7 +205,8 @@ class Keeper(threading.Thread):
         if told.numeric:
             # Of several programs it is the one that ended last: the command itself, most often.
             self.started.setdefault("fingerprint", {})["numeric"] = told.numeric[-1]
-        frames, found, related = record.judge(told, values["exit"], values["signal"], self.project.root, cause)
+        ending = judge.Ending(values["exit"], values["signal"], cause)
+        frames, found, related = judge.judge(told, ending, self.project.root)
         values.update(signature=found, related=related, env=self.env, output_bytes=self.output.size)
         written = self._write(told, frames, values, stdin)
         return dict(written, store=self.writer.url, record=record.key(self.run_id, ""))

@@ -5,10 +5,10 @@ from __future__ import annotations
 import os
 from typing import Any, Dict, Iterable, List, NamedTuple, Optional, Set, Tuple, cast
 
-from dsenv.agent import runid, signature
+from dsenv.agent import runid
 from dsenv.agent.capture.codetree import is_secret_file
 from dsenv.agent.redact import Redactor
-from dsenv.agent.schema import Draw, Failure, Frames, Input, Record, Signature, Started, Summary
+from dsenv.agent.schema import Draw, Failure, Input, Record, Started, Summary
 from dsenv.agent.store.base import StoreWriteError, Writer, blob_key, digest_of
 
 _SUMMARY = ("id", "status", "exit", "signal", "started", "ended", "command", "project", "task", "kind", "signature")
@@ -70,9 +70,14 @@ def store_inputs(found: List[Dict[str, Any]], copies: str, writer: Writer) -> Tu
     lines: List[Input] = []
     trouble: List[str] = []
     for event in found:
-        item = cast(Input, {name: value for name, value in event.items() if name not in ("e", "copy")})
+        item = cast(Input, {name: value for name, value in event.items() if name not in ("e", "copy", "answer_copy")})
         try:
             _keep(item, event.get("copy"), copies, writer)
+            answer = event.get("answer_copy")
+            if answer and os.sep not in answer:
+                path = os.path.join(copies, answer)
+                item["answer"], _ = digest_of(path)
+                writer.blob_file(path, item["answer"])
         except (OSError, StoreWriteError) as error:
             item["note"] = "could not be kept"
             if not trouble:
@@ -89,8 +94,11 @@ def _keep(item: Input, copy: Optional[str], copies: str, writer: Writer) -> None
         item["note"] = "not kept: its name says that it holds secrets"
     elif copy and os.sep not in copy:
         path = os.path.join(copies, copy)
+        expected = item["size"]
         digest, item["size"] = digest_of(path)
         writer.blob_file(path, digest)
+        if item.get("call") and item["size"] < expected:
+            item["note"] = "only the first {} of {} bytes were read, or kept".format(item["size"], expected)
         item["sha256"] = item["blob"] = digest
     elif item["size"] == 0:
         item["sha256"] = item["blob"] = writer.blob(b"")
@@ -103,33 +111,6 @@ def _digest_unchanged(item: Input) -> None:
     info = os.stat(item["path"])
     if info.st_mtime_ns == item.get("mtime_ns") and info.st_size == item.get("size") and info.st_size <= _HASH_LIMIT:
         item["sha256"], _ = digest_of(item["path"])
-
-
-def judge(
-    told: Told, code: Optional[int], signal: Optional[str], root: str, cause: Optional[str]
-) -> Tuple[Frames, Optional[Signature], List[Signature]]:
-    """Which failure ended the command, its signature, and the signatures of the others."""
-    failures = told.failures
-    primary = None
-    for later in (False, True):
-        primary = signature.choose(failures, code, later)
-        if primary is None or not _went_on(told, failures[primary]):
-            break
-    frames = signature.frames_of(failures, primary)
-    found = signature.of(frames, code, signal, root=root, cause=cause)
-    others = [failure for index, failure in enumerate(failures) if index != primary]
-    related: List[Signature] = []
-    for failure in others:
-        other = signature.of_failure(failure, root)
-        if other is not None and other not in related and not signature.same(other, found):
-            related.append(other)
-    return frames, found, related
-
-
-def _went_on(told: Told, failure: Failure) -> bool:
-    """Whether another Python was started by the command after this one had failed."""
-    when = failure.get("when", 0)
-    return any(python.get("when", 0) > when and python.get("pid") != failure.get("pid") for python in told.pythons)
 
 
 def redact(failures: List[Failure], redactor: Redactor) -> None:

@@ -1,6 +1,7 @@
 """The file in which all processes of a run say what happened, one JSON line each."""
 
 import os
+import sys
 
 TYPE_CHECKING = False  # typing would be loaded into every program
 if TYPE_CHECKING:
@@ -12,6 +13,8 @@ except ImportError:  # an interpreter without the accelerator
     from json.encoder import py_encode_basestring_ascii as _quote
 
 _HIGH = 1000
+_SMALL = 4096  # a limit that programs reach; large numbers cost the kernel a table as large
+_ROOM = 16
 
 # As they were before the program or we put something in front of them.
 _open, _close, _write, _fstat = os.open, os.close, os.write, os.fstat
@@ -45,14 +48,7 @@ class Events:
         self._reopen()
 
     def _reopen(self) -> None:
-        low = _open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC)
-        try:
-            high = min(_HIGH, os.sysconf("SC_OPEN_MAX") - 1)
-            self._handle = low if high <= low or _is_open(high) else os.dup2(low, high, inheritable=False)
-        except (OSError, ValueError):
-            self._handle = low
-        if self._handle != low:
-            _close(low)
+        self._handle = high(_open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC))
         info = _fstat(self._handle)
         self._identity = (info.st_dev, info.st_ino)
 
@@ -67,6 +63,44 @@ class Events:
         if not ours:
             self._reopen()
         _write(self._handle, line)
+
+
+def high(low: int) -> int:
+    """Move a descriptor out of the way; returns its new number.
+
+    Where the limit is one that programs reach, the number is above it: the program still gets as many as it ever got.
+    """
+    try:
+        limit = os.sysconf("SC_OPEN_MAX")
+        number = _above(low, limit) if limit <= _SMALL else -1
+        if number < 0:
+            number = next((n for n in range(min(_HIGH, limit - 1), low, -1) if not _is_open(n)), -1)
+            if number < 0:
+                return low
+            os.dup2(low, number, inheritable=False)
+    except (OSError, ValueError):
+        return low
+    _close(low)
+    return number
+
+
+def _above(low: int, limit: int) -> int:
+    """A copy whose number is not below the limit; -1 where the limit is a hard one."""
+    known = "resource" in sys.modules
+    import resource
+
+    if not known:
+        del sys.modules["resource"]
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if before[1] != resource.RLIM_INFINITY and before[1] < limit + _ROOM:
+        return -1
+    number = next(n for n in range(limit, limit + _ROOM) if not _is_open(n))
+    resource.setrlimit(resource.RLIMIT_NOFILE, (limit + _ROOM, before[1]))
+    try:
+        os.dup2(low, number, inheritable=False)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, before)
+    return number
 
 
 def _is_open(number: int) -> bool:

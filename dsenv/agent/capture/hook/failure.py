@@ -6,6 +6,7 @@ through modules that the program has loaded itself. Secrets are hidden later, by
 
 import os
 import sys
+from _thread import get_ident
 from time import time_ns
 
 TYPE_CHECKING = False  # typing would be loaded into every program
@@ -21,6 +22,10 @@ BEFORE, AFTER = 6, 4
 CHAIN = 12
 COLUMNS = 60
 PROFILED_ROWS = 1_000_000
+THREADS = 40
+OWN = ("<frozen ", "<dsenv>")
+# "calm": nothing of the user's own code may run, because it may hold locks, or be what is stuck.
+STATE = {"calm": False}
 
 
 def describe(error: BaseException, root: str, brief: bool = False) -> "Dict[str, Any]":
@@ -35,14 +40,56 @@ def describe(error: BaseException, root: str, brief: bool = False) -> "Dict[str,
         current = following
     if exceptions and current is not None:
         exceptions[-1]["link"] = None
+    return dict(_process(), exceptions=exceptions)
+
+
+def _process() -> "Dict[str, Any]":
     return {
         "pid": os.getpid(),
         "ppid": os.getppid(),
         "argv": [str(word) for word in getattr(sys, "orig_argv", None) or [sys.executable, *getattr(sys, "argv", [])]],
         "when": time_ns() // 1000,
         "thread": _thread_name(),
-        "exceptions": exceptions,
     }
+
+
+def place(by: str, frame: "Any", root: str) -> "Dict[str, Any]":
+    """An exit that no exception led to, as a `schema.Failure`: `by` is what ended the program, called in `frame`."""
+    return dict(_process(), exceptions=[{"type": by, "message": "", "link": None, "frames": _stack(frame, root)}])
+
+
+def stacks(current: "Any", root: str) -> "List[Dict[str, Any]]":
+    """Where every thread is, with locals, as `schema.Stack`s: this thread, which was interrupted in `current`, first.
+
+    The program goes on, or is stuck: nothing of the user's own code is run in order to look.
+    """
+    names = _thread_names()
+    here = get_ident()
+    frames = dict(sys._current_frames())
+    frames.pop(here, None)
+    STATE["calm"] = True
+    try:
+        return [
+            {"pid": os.getpid(), "thread": names.get(ident, str(ident)), "frames": _stack(frame, root)}
+            for ident, frame in [(here, current), *list(frames.items())[: THREADS - 1]]
+        ]
+    finally:
+        STATE["calm"] = False
+
+
+def _thread_names() -> "Dict[int, str]":
+    """Without the lock of the module threading, which the interrupted code may hold."""
+    active = getattr(sys.modules.get("threading"), "_active", {})
+    return {ident: str(getattr(thread, "_name", ident)) for ident, thread in list(active.items())}
+
+
+def _stack(frame: "Any", root: str) -> "List[Dict[str, Any]]":
+    found: "List[Tuple[Any, int]]" = []
+    while frame is not None:
+        if not frame.f_code.co_filename.startswith(OWN):
+            found.append((frame, frame.f_lineno))
+        frame = frame.f_back
+    return _details(found[::-1], root, False)
 
 
 def _thread_name() -> str:
@@ -84,20 +131,23 @@ def _guarded(function: "Any", *args: "Any") -> str:
 
 
 def _frames(error: BaseException, root: str, brief: bool) -> "List[Dict[str, Any]]":
-    found = list(_walk(error.__traceback__))
-    if len(found) > FRAMES:
-        found = found[: FRAMES // 4] + found[-(FRAMES - FRAMES // 4) :]
-    last = len(found) - 1
-    frames = [_frame(frame, line, root, brief, index == last) for index, (frame, line) in enumerate(found)]
+    frames = _details(list(_walk(error.__traceback__)), root, brief)
     if isinstance(error, SyntaxError) and error.filename and error.lineno:
         frames.append(_syntax_frame(error, root))
     return frames
 
 
+def _details(found: "List[Tuple[Any, int]]", root: str, brief: bool) -> "List[Dict[str, Any]]":
+    if len(found) > FRAMES:
+        found = found[: FRAMES // 4] + found[-(FRAMES - FRAMES // 4) :]
+    last = len(found) - 1
+    return [_frame(frame, line, root, brief, index == last) for index, (frame, line) in enumerate(found)]
+
+
 def _walk(traceback: "Any") -> "Iterator[Tuple[Any, int]]":
     while traceback is not None:
         file = traceback.tb_frame.f_code.co_filename
-        if not file.startswith("<frozen ") and file != "<dsenv>":
+        if not file.startswith(OWN):
             yield traceback.tb_frame, traceback.tb_lineno
         traceback = traceback.tb_next
 
@@ -258,11 +308,17 @@ def _brief_repr(value: "Any", depth: int = 0) -> str:
         return _number(value)
     if getattr(value, "shape", None) is not None:
         return "<{} {}>".format(kind.__name__, getattr(value, "shape", ""))
-    return _guarded(repr, value)[: PREVIEW // 2]
+    return _repr(value)[: PREVIEW // 2]
+
+
+def _repr(value: "Any") -> str:
+    if STATE["calm"] and isinstance(type(value).__repr__, type(_repr)):
+        return "<{}>".format(type_name(type(value)))
+    return _guarded(repr, value)
 
 
 def _object(result: "Dict[str, Any]", value: "Any", depth: int) -> None:
-    result["preview"] = _guarded(repr, value)[:PREVIEW]
+    result["preview"] = _repr(value)[:PREVIEW]
     fields = getattr(value, "__dict__", None)
     if depth < 1 and isinstance(fields, dict) and not isinstance(value, (type, type(sys))) and not callable(value):
         result["items"] = [local(str(name), item, depth + 1) for name, item in _first(fields.items())]
@@ -272,6 +328,10 @@ def _numeric(result: "Dict[str, Any]", value: "Any") -> bool:
     """pandas and NumPy, through modules that the program has loaded."""
     numpy: "Any" = sys.modules.get("numpy")
     pandas: "Any" = sys.modules.get("pandas")
+    if STATE["calm"] and (_is(value, pandas, "DataFrame") or _is(value, pandas, "Series")):
+        result["shape"] = [int(size) for size in value.shape]
+        result["preview"] = "<{} {}>".format(type(value).__name__, value.shape)
+        return True
     if _is(value, pandas, "DataFrame"):
         result["shape"] = [int(size) for size in value.shape]
         result["preview"] = _guarded(repr, value.head(5))[: 3 * PREVIEW]

@@ -17,7 +17,7 @@ def watch(logging: "Any", program: "Program") -> None:
         info = record.exc_info
         if isinstance(info, tuple) and isinstance(info[1], BaseException):
             strip_all(info[1])
-            program.logged(info[1])
+            program.logged(info[1], "task" if record.name == "asyncio" else "logged")
         return real(self, record)
 
     logging.Logger.handle = handle

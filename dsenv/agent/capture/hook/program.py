@@ -6,13 +6,13 @@ nothing that Python has not loaded already, and no error of its own gets out.
 
 import os
 import sys
+from marshal import loads as _loads
 from time import time_ns
 
-from . import children, draws, files
+from . import children, draws, ending, files, stacks
 from .events import Events
 from .imports import AfterImport, own
 from .processes import Names
-from .tracebacks import strip, strip_all
 
 TYPE_CHECKING = False  # typing would be loaded into every program
 if TYPE_CHECKING:
@@ -21,10 +21,18 @@ if TYPE_CHECKING:
 # For each module that a program may import, ours whose `watch(module, program)` follows its import. Ours is loaded
 # only then, because each costs time at every start of a Python.
 WATCHED = {
+    "IPython.core.interactiveshell": "on_ipython",
+    "botocore.client": "on_botocore",
+    "concurrent.futures.process": "on_workers",
+    "joblib.externals.loky.process_executor": "on_workers",
     "logging": "on_logging",
+    "loky.process_executor": "on_workers",
+    "multiprocessing.pool": "on_workers",
+    "multiprocessing.process": "on_workers",
     "numpy": "on_blas",
     "numpy.random.bit_generator": "on_numpy",
     "random": "on_random",
+    "rich.traceback": "on_rich",
     "sqlite3": "on_sqlite3",
     "threading": "on_threading",
     "torch.random": "on_torch",
@@ -33,20 +41,22 @@ WATCHED = {
 
 _LOGGED = 50  # exceptions of one program that are described as they are logged
 _SECOND = 1_000_000_000
+_RESERVE = 2 << 20  # bytes; given back when a program has no memory left to be described with
+_HEADER = 16  # of a .pyc
 
 
 class Program:
     """The program that this Python runs, as far as we follow it."""
 
-    def __init__(self, folder: str, settings: "Dict[str, str]", recorded: str) -> None:
-        self.settings = settings
+    def __init__(self, folder: str, settings: "Dict[str, str]", recorded: "Dict[str, Any]") -> None:
+        self.settings, self.recorded = settings, recorded
         self.events = Events(folder + "/events")
-        with open(folder + "/failure.py", "rb") as file:
-            self._source = file.read()
+        self._source = _describer_source(folder)
+        self._reserve: "Optional[bytes]" = bytes(_RESERVE)  # address space, not memory: nobody writes to it
         self.inputs: "Optional[files.Inputs]" = None
         self.names = Names(folder)
-        self.draws = draws.watch(self.events, self.names, settings, recorded)
-        self._describe: "Optional[Callable[..., Any]]" = None
+        self.draws = draws.watch(self.events, self.names, settings, recorded.get("random", ""))
+        self._names: "Optional[Dict[str, Any]]" = None
         self._uncaught: "Optional[BaseException]" = None
         self._logged, self._looked = 0, 0
         self._last: "Optional[Dict[str, Any]]" = None
@@ -64,22 +74,45 @@ class Program:
         """Note a failure. Never raises."""
         if error is None or error is self._uncaught:
             return
-        if how == "uncaught":
+        if how in ("uncaught", "exit"):
             self._uncaught = error
+        if isinstance(error, MemoryError):
+            self._reserve = None
         try:
-            self.events.write({"e": "failure", "failure": dict(self._description(error, False), how=how, **facts)})
+            self._write(dict(self._described(error), how=how, **facts))
         except Exception as problem:  # noqa: BLE001 - the program's own handling goes on
-            self._give_up(problem)
+            self.give_up("a failure could not be described", problem)
 
-    def _description(self, error: BaseException, brief: bool) -> "Dict[str, Any]":
-        if self._describe is None:
+    def left(self, by: str, code: int, frame: "Any") -> None:
+        """Note that the program ended by a call that is no failure by itself: `frame` made it. Never raises."""
+        try:
+            self._write(dict(self.describer()["place"](by, frame, self.settings["root"]), how="exit", code=code & 0xFF))
+        except Exception as problem:  # noqa: BLE001 - the program ends as it would
+            self.give_up("an exit could not be described", problem)
+
+    def _described(self, error: BaseException) -> "Dict[str, Any]":
+        root = self.settings["root"]
+        try:
+            found: "Dict[str, Any]" = self.describer()["describe"](error, root)
+        except MemoryError:
+            self._reserve = None
+            found = self.describer()["describe"](error, root, brief=True)
+        return found
+
+    def _write(self, failure: "Dict[str, Any]") -> None:
+        self.events.write({"e": "failure", "failure": failure})
+
+    def describer(self) -> "Dict[str, Any]":
+        """The names of failure.py, which is run when it is needed."""
+        if self._names is None:
             names: "Dict[str, Any]" = {"__name__": "_dsenv_failure"}
-            exec(compile(self._source, "<dsenv>", "exec"), names)  # noqa: S102 - our own file
-            self._describe = names["describe"]
-        described: "Dict[str, Any]" = self._describe(error, self.settings["root"], brief=brief)
-        return described
+            source = self._source
+            code = compile(source, "<dsenv>", "exec") if isinstance(source, str) else _loads(source)  # noqa: S302 - it is ours
+            exec(code, names)  # noqa: S102 - our own file
+            self._names = names
+        return self._names
 
-    def logged(self, error: BaseException) -> None:
+    def logged(self, error: BaseException, how: str) -> None:
         """Note an exception that was logged and is being handled.
 
         Programs may log millions. Of those after the first ones, one a second is looked at, without locals, and the
@@ -87,15 +120,15 @@ class Program:
         """
         self._logged += 1
         if self._logged <= _LOGGED:
-            self.failed(error, "logged")
+            self.failed(error, how)
             return
         now = time_ns()
         if now - self._looked > _SECOND:
             self._looked = now
             try:
-                self._last = dict(self._description(error, True), how="logged")
+                self._last = dict(self.describer()["describe"](error, self.settings["root"], brief=True), how=how)
             except Exception as problem:  # noqa: BLE001 - the program's own handling goes on
-                self._give_up(problem)
+                self.give_up("a failure could not be described", problem)
 
     def ended(self) -> None:
         """The program ends: write what was kept back. Never raises."""
@@ -106,21 +139,28 @@ class Program:
         last, self._last = self._last, None
         if last is not None:
             try:
-                self.events.write({"e": "failure", "failure": last})
+                self._write(last)
             except Exception as problem:  # noqa: BLE001 - the program ends as it would
-                self._give_up(problem)
+                self.give_up("a failure could not be described", problem)
 
-    def _give_up(self, problem: Exception) -> None:
+    def give_up(self, what: str, problem: Exception) -> None:
+        """Say what could not be done. Never raises."""
+        text = "{}: {}".format(what, type(problem).__name__)
         try:
-            self.events.write(
-                {
-                    "e": "trouble",
-                    "pid": os.getpid(),
-                    "text": "a failure could not be described: " + type(problem).__name__,
-                }
-            )
+            self.events.write({"e": "trouble", "pid": os.getpid(), "text": text})
         except Exception:  # noqa: BLE001 - nobody is left to tell
             pass
+
+
+def _describer_source(folder: str) -> "Any":
+    """Byte code of failure.py if there is any for this Python, else its text. Read while files can be opened."""
+    cached = "{}/__pycache__/failure.{}.pyc".format(folder, sys.implementation.cache_tag)
+    try:
+        with open(cached, "rb") as file:
+            return file.read()[_HEADER:]
+    except OSError:
+        with open(folder + "/failure.py", encoding="utf-8") as text:
+            return text.read()
 
 
 def start(folder: str) -> None:
@@ -128,10 +168,11 @@ def start(folder: str) -> None:
     with open(folder + "/settings", encoding="utf-8", errors="surrogateescape") as file:
         settings = dict(line.split("\t", 1) for line in file.read().split("\n") if line)
     hidden = _hide(folder, settings)
-    recorded = _replay(settings) if settings.get("replay") else ""
+    recorded = _replay(settings) if settings.get("replay") else {}
     program = Program(folder, settings, recorded)
     program.started()
-    _watch_exceptions(program)
+    ending.watch(program)
+    _watch_stacks(program, folder)
     program.inputs = files.watch(program.events, settings)
     children.watch(hidden, program.names)
     _watch_imports(program)
@@ -159,8 +200,8 @@ def _hide(folder: str, settings: "Dict[str, str]") -> "Dict[str, str]":
     return ours
 
 
-def _replay(settings: "Dict[str, str]") -> str:
-    """Put the recorded run's files in their places; returns the file with what its generators drew."""
+def _replay(settings: "Dict[str, str]") -> "Dict[str, Any]":
+    """Put the recorded run's files in their places; returns what its generators drew and its services said."""
     import json
 
     sys.path.insert(0, settings["agent"])
@@ -170,44 +211,17 @@ def _replay(settings: "Dict[str, str]") -> str:
         with open(settings["replay"], encoding="utf-8") as file:
             config = json.load(file)
         replay.install(config)
+        settings["threads"] = str(config.get("threads") or "")
         return str(config.get("random", ""))
     finally:
         sys.path.remove(settings["agent"])
 
 
-def _watch_exceptions(program: Program) -> None:
-    import atexit
-
-    previous = sys.excepthook
-
-    def excepthook(kind: "Any", error: "Any", traceback: "Any") -> None:
-        strip_all(error)
-        program.failed(error, "uncaught")
-        previous(kind, error, strip(traceback))
-
-    sys.excepthook = excepthook
-
-    atexit.register(program.ended)
-    real_exit = sys.exit
-
-    class Exit:
-        __name__ = __qualname__ = "exit"
-        __doc__ = real_exit.__doc__
-        __module__ = "sys"
-
-        def __call__(self, status: "Any" = None, /) -> None:
-            if status is not None and status != 0:
-                code = status if isinstance(status, int) else 1
-                program.failed(sys.exc_info()[1], "exit", code=code & 0xFF)
-            raise SystemExit(status)
-
-        def __repr__(self) -> str:
-            return repr(real_exit)
-
-        def __reduce__(self) -> str:
-            return "exit"
-
-    sys.exit = Exit()  # type: ignore[assignment]
+def _watch_stacks(program: Program, folder: str) -> None:
+    try:
+        stacks.watch(program, folder)
+    except (ImportError, OSError, ValueError, AttributeError) as problem:
+        program.give_up("stacks cannot be seen", problem)
 
 
 def _watch_imports(program: Program) -> None:

@@ -125,7 +125,12 @@ def test_databases_are_inputs(spool: Spool, tmp_path: Path) -> None:
         ("try: 1/0\nexcept ZeroDivisionError: sys.exit(3)", ["exit"]),
         ("try: 1/0\nexcept ZeroDivisionError: sys.exit('words')", ["exit"]),
         ("try: 1/0\nexcept ZeroDivisionError: sys.exit(0)", []),
-        ("sys.exit(3)", []),
+        ("try: 1/0\nexcept ZeroDivisionError: raise SystemExit(3)", ["exit"]),
+        ("try: 1/0\nexcept ZeroDivisionError as error: raise SystemExit(3) from error", ["exit"]),
+        ("try: 1/0\nexcept ZeroDivisionError:\n try: sys.exit(1)\n except SystemExit: sys.exit(2)", ["exit"]),
+        ("import os\ntry: 1/0\nexcept ZeroDivisionError: os._exit(3)", ["exit"]),
+        ("try: 1/0\nexcept ZeroDivisionError:\n try: sys.exit(1)\n except SystemExit as e: print(e.code)", []),
+        ("class A:\n def __del__(self): 1/0\nA()", ["unraisable"]),
         ("import logging\ntry: 1/0\nexcept Exception: logging.getLogger('a').exception('b')", ["logged"]),
         ("import logging\nlogging.warning('nothing')", []),
         ("import threading\nt = threading.Thread(target=sys.exit)\nt.start(); t.join()", []),
@@ -211,7 +216,7 @@ os.dup2(mine[0], 1000)
 def test_a_forked_child_tells_its_own_story(spool: Spool, tmp_path: Path) -> None:
     body = "import os\nif os.fork() == 0: open('/nowhere')\nos.wait(); sys.exit(1)"
     _, found = run(spool, body, tmp_path)
-    (failed,) = of_kind(found, "failure")
+    failed, _parents_exit = of_kind(found, "failure")
     (python,) = of_kind(found, "python")
     assert failed["failure"]["ppid"] == python["pid"]
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from dsenv.agent.capture import facts, oom, record, spool
+from dsenv.agent.capture import facts, judge, oom, record, spool
 from dsenv.agent.capture.keeper import Keeper
 from dsenv.agent.capture.options import Options, Project
 from dsenv.agent.capture.outputlog import OutputLog
@@ -199,7 +199,7 @@ def test_events_are_sorted_by_what_they_say(tmp_path: Path) -> None:
     ])  # fmt: skip
     assert [item["path"] for item in told.inputs] == ["/in"]
     assert told.trouble == ["t"] and len(told.pythons) == 1 and told.failures == [failure]
-    frames, found, related = record.judge(told, 1, None, "/", None)
+    frames, found, related = judge.judge(told, judge.Ending(1, None), "/")
     assert frames["primary"] == 0 and found is not None and found["type"] == "E" and related == []
 
 
