@@ -151,17 +151,24 @@ def limit_facts() -> Dict[str, Any]:
         facts["shm"] = shared.f_frsize * shared.f_blocks
     except (OSError, AttributeError):
         pass
+    found = ulimits()
+    if found:
+        facts["ulimit"] = found
+    return facts
+
+
+def ulimits() -> Dict[str, List[int]]:
+    """The limits of this process: name to soft and hard, -1 is none. Empty on a system that has no such limits."""
     try:
         import resource
     except ImportError:  # Windows
-        return facts
+        return {}
     limits = {name.lower(): getattr(resource, "RLIMIT_" + name, None) for name in _ULIMITS}
-    facts["ulimit"] = {
+    return {
         name: [-1 if value >= _NO_LIMIT or value < 0 else value for value in resource.getrlimit(number)]
         for name, number in limits.items()
         if number is not None
     }
-    return facts
 
 
 def cgroup_facts(root: str = "/sys/fs/cgroup", membership: str = "/proc/self/cgroup") -> Dict[str, Any]:

@@ -77,9 +77,13 @@ def satisfied(present: List[Distribution], lock: bytes, project: Optional[str]) 
     )
 
 
-def place(environ: Mapping[str, str], python: Optional[Mapping[str, Any]]) -> Dict[str, Any]:
-    """The fingerprint of this place for the command: the interpreter is the command's, not ours."""
+def place(
+    environ: Mapping[str, str], python: Optional[Mapping[str, Any]], ulimits: Mapping[str, List[int]]
+) -> Dict[str, Any]:
+    """The fingerprint of this place for the command: interpreter and limits are the command's, not ours."""
     facts = fingerprint.collect(environ)
+    if ulimits:
+        facts["limits"]["ulimit"] = dict(ulimits)
     ours = facts.pop("python", {})
     if python is not None:
         same = os.path.realpath(str(python.get("executable", ""))) == os.path.realpath(str(ours.get("executable", "")))

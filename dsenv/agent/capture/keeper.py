@@ -15,7 +15,7 @@ from time import monotonic, time_ns
 from typing import Any, Callable, Dict, List, Mapping, Optional, Tuple, cast
 
 from dsenv import __version__
-from dsenv.agent.capture import codetree, facts, judge, oom, record, watch
+from dsenv.agent.capture import codetree, facts, judge, oom, ownlimits, record, watch
 from dsenv.agent.capture.options import Options, Project
 from dsenv.agent.capture.outputlog import OutputLog
 from dsenv.agent.capture.spool import Spool, sweep
@@ -48,6 +48,7 @@ class Keeper(threading.Thread):
         self._python: Optional[Dict[str, Any]] = None
         self._complete = False
         self._killed = self._kills()
+        self._ulimits = ownlimits.lift()
 
     def _kills(self) -> Tuple[Optional[int], Optional[int]]:
         return oom.kills(), oom.counted(self.options.killed)
@@ -170,7 +171,7 @@ class Keeper(threading.Thread):
     def _set_environment(self) -> None:
         lock = facts.read_lock(self.options.lock, self.project.root)
         self.started["environment"] = facts.environment(self._python, lock, self.writer, self.project.name)
-        self.started["fingerprint"] = facts.place(self._environ, self._python)
+        self.started["fingerprint"] = facts.place(self._environ, self._python, self._ulimits)
         self._complete = self._python is not None
 
     def _beat(self) -> None:

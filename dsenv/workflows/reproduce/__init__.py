@@ -13,7 +13,7 @@ from dsenv.runs.record import Record
 from dsenv.runs.store import open_store
 from dsenv.workflows.reproduce import environment, memory
 from dsenv.workflows.reproduce.differences import differences, unmet
-from dsenv.workflows.reproduce.model import CodeChoice, Isolation, Plan, Reproduction, Verdict
+from dsenv.workflows.reproduce.model import CodeChoice, Isolation, Item, Plan, Reproduction, Verdict
 from dsenv.workflows.reproduce.plan import plan as make_plan
 from dsenv.workflows.reproduce.run import Ran, run
 from dsenv.workflows.reproduce.scratch import Scratch
@@ -127,15 +127,18 @@ def _judge(record: Record, scratch: Scratch, ran: Ran, options: Options) -> Repr
         return dataclasses.replace(broken, not_restored=(*made.not_restored, *scratch.notes, *ran.told.refused))
     recorded, observed = record.data.get("signature"), scratch.as_recorded(again.data.get("signature"))
     verdict = compare(scratch.comparable(recorded), scratch.comparable(observed))
-    not_restored = (*made.not_restored, *scratch.notes, *ran.told.refused, *unmet(record, again))
+    found_out = [*scratch.notes, *ran.told.refused, *unmet(record, again)]
+    if verdict != "same-failure" and not options.clock:
+        note = f"it is today's; as it was there, in Python: dsenv reproduce {made.run.id} --clock recorded"
+        found_out.append(Item("clock", "", note))
     return Reproduction(
         run=made.run,
         verdict=verdict,
         recorded=recorded,
         observed=observed,
-        differences=() if verdict == "same-failure" else differences(record, made, again),
+        differences=() if verdict == "same-failure" else differences(record, made, again, found_out),
         restored=made.restored,
-        not_restored=not_restored,
+        not_restored=(*made.not_restored, *found_out),
         exit=again.data.get("exit"),
         seconds=ran.seconds,
         frames=again.frames(),

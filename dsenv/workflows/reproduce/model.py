@@ -27,13 +27,14 @@ class Item:
 
 @dataclasses.dataclass(frozen=True)
 class Difference:
-    """Something that was one way there and is another way here, the likeliest cause first."""
+    """Something that is another way here than it was there; `fix` makes it the same, where something does."""
 
     what: str
     name: str
     recorded: str
     here: str
     why: str
+    fix: str = ""
 
 
 @dataclasses.dataclass(frozen=True)

@@ -10,7 +10,7 @@ from typing import Any
 from dsenv.agent import schema
 from dsenv.errors import RecordError
 from dsenv.runs.record import Record
-from dsenv.workflows.reproduce import environment, listings, randomness, working_tree
+from dsenv.workflows.reproduce import environment, listings, objects, randomness, working_tree
 from dsenv.workflows.reproduce.conditions import conditions
 from dsenv.workflows.reproduce.means import here, means
 from dsenv.workflows.reproduce.model import Choice, CodeChoice, InputPlan, Isolation, Item, Plan
@@ -151,9 +151,9 @@ def _accounts(
     elif stdin.get("kind") == "terminal":
         lost.append(Item("stdin", "terminal", "what was typed is not recorded; it is empty here"))
     restored += listings.account(record.inputs())
-    drawn, hidden = randomness.account(record)
-    restored += drawn
-    lost += hidden
+    for drawn, hidden in (randomness.account(record), objects.account(record.inputs())):
+        restored += drawn
+        lost += hidden
     lost += [Item("record", "", trouble) for trouble in data.get("trouble", [])]
     return restored, lost
 

@@ -77,9 +77,11 @@ def test_the_lock_of_a_project(tmp_path: Path) -> None:
 
 
 def test_the_interpreter_of_the_fingerprint_is_the_commands() -> None:
-    place = facts.place({"TZ": "UTC"}, {"version": "3.9.1", "executable": "/no/python", "implementation": "cpython"})
+    place = facts.place(
+        {"TZ": "UTC"}, {"version": "3.9.1", "executable": "/no/python", "implementation": "cpython"}, {}
+    )
     assert place["python"] == {"version": "3.9.1", "executable": "/no/python", "implementation": "cpython"}
-    assert "python" not in facts.place({}, None)
+    assert "python" not in facts.place({}, None, {"nofile": [9, 9]})
 
 
 class Memory(Log):
