@@ -156,6 +156,8 @@ class Input(_InputName, total=False):
     entries: List[str]  # of a folder that was listed: its names, in the order in which the system gave them
     version: str  # of an object: its version id
     etag: str  # of an object
+    call: str  # of an object's service: operation and parameters
+    answer: str  # blob: what the service said to that call, beside the content, as JSON
     when: int
     pid: int
     note: str

@@ -25,7 +25,8 @@ class References:
         if tree:
             found.add(tree)
             found.update(self._packs_of(record, tree))
-        found.update(item["blob"] for item in record.inputs() if item.get("blob"))
+        for item in record.inputs():
+            found.update(digest for digest in (item.get("blob"), item.get("answer")) if digest)
         found.update(_blobs(record.frames()["failures"]))
         return found
 

@@ -67,6 +67,7 @@ def verify(record: Record) -> int:
                 raise RecordError(f"the record lacks the content of {entry['path']}", hint=_CHANGED)
         total += sum(held.values())
     blobs = {item["blob"]: item.get("size", 0) for item in record.inputs() if "blob" in item}
+    blobs.update((item["answer"], 0) for item in record.inputs() if "answer" in item)
     lock = record.data.get("environment", {}).get("lock")
     stdin = record.data.get("stdin", {}).get("blob")
     for digest, size in blobs.items() | {(d, 0) for d in (lock, stdin) if d}:

@@ -20,6 +20,7 @@ _MODULES = (
     "imports",
     "listing",
     "on_blas",
+    "on_botocore",
     "on_ipython",
     "on_logging",
     "on_numpy",

@@ -10,13 +10,15 @@ import os
 from typing import Any, Dict
 
 
-def install(config: Dict[str, Any]) -> None:
+def install(config: Dict[str, Any]) -> Dict[str, Any]:
     """Prepare this Python for a replay. `config` is what `capture --replay FILE` read.
+
+    Returns what the modules that watch libraries answer from: `random`, the file with what was drawn, and `objects`.
 
     Keys: `paths`, a list of [recorded, here] prefixes to redirect; `debug`, true to stop where it fails;
     `variables`, which count for the C library and are not the program's, which has `own` ones of that name or
     none; `processors`, see that module; `clock`, microseconds to add to the system's; `listings`, names by folder,
-    in the order in which these are listed.
+    in the order in which these are listed; `objects`, files with the answers to each call of botocore; `random`.
     """
     if config.get("variables"):
         _set_variables(config["variables"], config.get("own", {}))
@@ -40,6 +42,12 @@ def install(config: Dict[str, Any]) -> None:
         from dsenv.agent.replay import debugger
 
         debugger.install(str(config.get("root", "")))
+    served = None
+    if "objects" in config:
+        from dsenv.agent.replay import objects
+
+        served = objects.Served(config["objects"])
+    return {"random": str(config.get("random", "")), "objects": served}
 
 
 def _set_variables(variables: Dict[str, str], own: Dict[str, str]) -> None:

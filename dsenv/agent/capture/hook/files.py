@@ -118,9 +118,27 @@ class Inputs:
         facts.update({"e": "input", "path": path, "how": how, "when": time_ns() // 1000, "pid": os.getpid()})
         self._events.write(facts)
 
-    def _copy(self, path: str) -> "Dict[str, str]":
+    def new_copy(self) -> str:
+        """The name of another copy."""
         self._number += 1
-        name = "{}-{}".format(os.getpid(), self._number)
+        return "{}-{}".format(os.getpid(), self._number)
+
+    def append(self, name: str, data: bytes) -> None:
+        """Add to a copy of what is no file, as far as there is room. Raises OSError.
+
+        It is opened each time, so that the program's own files get the numbers they always got.
+        """
+        data = data[: max(0, min(self._left, self._cap))]
+        self._left -= len(data)
+        copy = _open(self._folder + "/" + name, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+        try:
+            while data:
+                data = data[_write(copy, data) :]
+        finally:
+            _close(copy)
+
+    def _copy(self, path: str) -> "Dict[str, str]":
+        name = self.new_copy()
         target = self._folder + "/" + name
         try:
             source = _open(path, os.O_RDONLY | os.O_CLOEXEC)

@@ -210,9 +210,9 @@ def _replay(settings: "Dict[str, str]") -> "Dict[str, Any]":
 
         with open(settings["replay"], encoding="utf-8") as file:
             config = json.load(file)
-        replay.install(config)
+        found: "Dict[str, Any]" = replay.install(config)
         settings["threads"] = str(config.get("threads") or "")
-        return str(config.get("random", ""))
+        return found
     finally:
         sys.path.remove(settings["agent"])
 
