@@ -18,6 +18,11 @@ def nothing(root: Path) -> None:
     """No preparation, or nothing that happened since."""
 
 
+def always() -> bool:
+    """Any machine will do."""
+    return True
+
+
 @dataclasses.dataclass(frozen=True)
 class Case:
     """A failing program. In `command`, {python} and {root} stand for the interpreter and the program's folder.
@@ -44,6 +49,8 @@ class Case:
     stdin: bytes | None = None
     env: tuple[tuple[str, str], ...] = ()
     options: tuple[str, ...] = ()  # of capture
+    around: tuple[str, ...] = ()  # words before it, capture included: what the machine does to it
+    needs: Callable[[], bool] = always  # whether this machine can play that one
     before: Callable[[Path], None] = nothing
     afterwards: Callable[[Path], None] = nothing
     # What a reproduction must say.
@@ -55,6 +62,10 @@ class Case:
     def argv(self, root: Path, python: str = sys.executable) -> list[str]:
         """The command for a program that was put at `root`."""
         return [word.replace("{python}", python).replace("{root}", str(root)) for word in self.command]
+
+    def surrounded(self, command: list[str], python: str = sys.executable) -> list[str]:
+        """A command as this case's machine runs it."""
+        return [*(word.replace("{python}", python) for word in self.around), *command]
 
     @property
     def returncode(self) -> int:

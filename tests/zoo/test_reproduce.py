@@ -23,6 +23,8 @@ from tests.zoo.test_capture import run
 def test_a_failing_program_fails_again_when_its_machine_is_gone(case: Case, way: Isolation, tmp_path: Path) -> None:
     if way == "namespace" and not namespace.available():
         pytest.skip("this machine refuses mount namespaces")
+    if not case.needs():
+        pytest.skip("this machine cannot play that one")
     for turn in range(case.repeat):
         _comes_back(case, way, tmp_path / str(turn))
 
@@ -44,7 +46,8 @@ def _comes_back(case: Case, way: Isolation, folder: Path) -> None:
     if case.verdict == "same-failure":
         assert result.exit == case.exit
         assert result.recorded is not None and result.observed is not None
-        assert result.observed["frame"] == result.recorded["frame"]
+        if case.type is not None:  # a killed process is looked at from time to time, so its place may not be known
+            assert result.observed["frame"] == result.recorded["frame"]
         assert not [item for item in result.not_restored if item.what in {"input", "code", "argv", "stdin"}]
     assert not production.exists()
     shutil.rmtree(folder / "elsewhere")

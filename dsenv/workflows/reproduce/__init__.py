@@ -129,7 +129,7 @@ def _judge(record: Record, scratch: Scratch, ran: Ran, options: Options) -> Repr
     verdict = compare(scratch.comparable(recorded), scratch.comparable(observed))
     found_out = [*scratch.notes, *ran.told.refused, *unmet(record, again)]
     if verdict != "same-failure" and not options.clock:
-        note = f"it is today's; as it was there, in Python: dsenv reproduce {made.run.id} --clock recorded"
+        note = "it is today's; --clock recorded begins Python's when the recorded run began"
         found_out.append(Item("clock", "", note))
     return Reproduction(
         run=made.run,

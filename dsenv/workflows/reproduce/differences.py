@@ -41,7 +41,6 @@ _HINTS = tuple(
 )
 _SWITCHES = {
     "clock": "dsenv reproduce {run} --clock recorded",
-    "code": "dsenv reproduce {run} --code recorded",
     "cpu": "dsenv up on a machine with the recorded processor, then reproduce there",
 }
 # What was had again by telling the program, or by limits of its own process, is not seen from beside it.
@@ -58,7 +57,8 @@ def differences(
         if item.what != "clock" or not item.name
     ]
     if plan.code == "working-tree":
-        found.insert(0, Difference("code", plan.root, "as it ran", "the working tree", "you asked for it"))
+        fix = f"dsenv reproduce {plan.run.id} --code recorded"
+        found.insert(0, Difference("code", plan.root, "as it ran", "the working tree", "you asked for it", fix))
     if observed is not None:
         found += _fingerprints(record, observed, plan)
         found += _network(observed.data.get("signature"))
@@ -124,7 +124,9 @@ def _fingerprints(record: Record, observed: Record, plan: Plan) -> list[Differen
 
 def _had_again(layer: str, name: str, recorded: str | None, plan: Plan) -> bool:
     restored = {(item.what, item.name) for item in plan.restored}
-    if name in plan.conditions.variables:
+    if name in plan.conditions.variables or (
+        name == "PYTHONHASHSEED" and ("hash-seed", plan.env.get(name)) in restored
+    ):
         return True
     if layer == "locale" and name in {"offset", "timezone", "TZ"}:
         return any(what == "timezone" for what, _ in restored)

@@ -3,6 +3,6 @@
 from __future__ import annotations
 
 from tests.zoo.case import Case
-from tests.zoo.cases import basic
+from tests.zoo.cases import basic, limits
 
-CASES: tuple[Case, ...] = (*basic.CASES,)
+CASES: tuple[Case, ...] = (*basic.CASES, *limits.CASES)
