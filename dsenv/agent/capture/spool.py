@@ -23,6 +23,7 @@ _MODULES = (
     "on_botocore",
     "on_ipython",
     "on_logging",
+    "on_native",
     "on_numpy",
     "on_random",
     "on_rich",

@@ -9,11 +9,15 @@ TYPE_CHECKING = False  # typing would be loaded into every program
 if TYPE_CHECKING:
     from typing import Any, Callable, Dict
 
+    from .files import Inputs
     from .processes import Names
 
 
-def watch(ours: "Dict[str, str]", names: "Names") -> None:
-    """Give our variables to children that are started with an environment made from `os.environ`."""
+def watch(ours: "Dict[str, str]", names: "Names", inputs: "Inputs") -> None:
+    """Give our variables to children that are started with an environment made from `os.environ`.
+
+    `inputs` hears what they are told to read.
+    """
     import _posixsubprocess
 
     def with_ours(env: "Any", name: bytes) -> "Dict[Any, Any]":
@@ -30,6 +34,8 @@ def watch(ours: "Dict[str, str]", names: "Names") -> None:
     fork_exec = _posixsubprocess.fork_exec
 
     def fork_exec_with(*args: "Any") -> "Any":
+        if len(args) > 4:
+            inputs.named(args[0], args[4])
         name = names.before()
         try:
             # args[5] is the environment as a list of b"name=value", or None for that of the process, which has ours.
@@ -44,15 +50,17 @@ def watch(ours: "Dict[str, str]", names: "Names") -> None:
     for name in ("execve", "execv", "posix_spawn", "posix_spawnp", "system"):
         real = getattr(os, name, None)
         if real is not None:
-            spawner = _Spawner(real, names, with_ours)
+            spawner = _Spawner(real, names, inputs, with_ours)
             known_as(real, spawner)
             setattr(os, name, spawner)
 
 
 class _Spawner:
-    def __init__(self, real: "Callable[..., Any]", names: "Names", with_ours: "Callable[..., Any]") -> None:
+    def __init__(
+        self, real: "Callable[..., Any]", names: "Names", inputs: "Inputs", with_ours: "Callable[..., Any]"
+    ) -> None:
         self.__wrapped__ = real
-        self._names, self._with_ours = names, with_ours
+        self._names, self._inputs, self._with_ours = names, inputs, with_ours
         self.__name__ = self.__qualname__ = real.__name__
         self.__doc__ = real.__doc__
 
@@ -61,7 +69,9 @@ class _Spawner:
         name = self._names.before(not self.__name__.startswith("exec"))
         if self.__name__ == "system":  # it returns when its child has ended; others need not wait for that
             self._names.after()
+            self._inputs.named(["sh", "-c", *args], None)
             return self.__wrapped__(*args, **kwargs)
+        self._inputs.named(args[1] if len(args) > 1 else (), None)
         try:
             if len(args) > 2:
                 args = (*args[:2], self._with_ours(args[2], name), *args[3:])

@@ -9,7 +9,7 @@ from .opener import stand_before
 
 TYPE_CHECKING = False  # typing would be loaded into every program
 if TYPE_CHECKING:
-    from typing import Any, Dict, Optional, Tuple
+    from typing import Any, Dict, Iterator, Optional, Tuple
 
     from .events import Events
 
@@ -19,7 +19,8 @@ _MOST = 50_000  # files of one process that are noted: 30 MB of its memory
 
 # As they were before the program or we put something in front of them.
 _open, _close, _write, _stat, _unlink = os.open, os.close, os.write, os.stat, os.unlink
-_normal = os.path.normpath
+_normal, _walk, _is_folder = os.path.normpath, os.walk, os.path.isdir
+_WORDS = 64  # of a program that is started
 
 
 class Inputs:
@@ -56,6 +57,36 @@ class Inputs:
             if creates:
                 self.wrote(path)
         except Exception:  # noqa: BLE001 - the program's own call goes on, whatever it was given
+            return
+
+    def native(self, file: "Any", how: str, most: int = 1) -> None:
+        """Something else than this Python is about to read a file, or a folder with at most `most` files.
+
+        Raises TypeError and OSError.
+        """
+        path = self.place(file)
+        if path is None or (path.endswith((".py", ".pyc")) and path.startswith(self._root)):
+            return
+        if most > 1 and _is_folder(path):
+            for folder, below, names in _walk(path):  # which lists them, as far as we hear of it
+                below.sort()
+                for name in sorted(names)[:most]:
+                    self._read(folder + "/" + name, how)
+                most -= len(names)
+                if most <= 0:
+                    return
+        else:
+            self._read(path, how)
+
+    def named(self, words: "Any", folder: "Any") -> None:
+        """A program is about to be started: files that its words name are most likely read by it."""
+        try:
+            for word in _split(words):
+                path = os.path.join(os.fsdecode(folder), word) if folder else word
+                place = self.place(path)
+                if place is not None and os.path.isfile(place) and not os.access(place, os.X_OK):
+                    self.native(place, "child")
+        except Exception:  # noqa: BLE001 - the program is started, whatever its words are
             return
 
     def place(self, file: "Any") -> "Optional[str]":
@@ -178,6 +209,20 @@ def _transfer(source: int, target: int) -> None:
             return
         while data:
             data = data[_write(target, data) :]
+
+
+def _split(words: "Any") -> "Iterator[str]":
+    """The words after the first; those of a command for a shell apart, as far as blanks tell."""
+    found = [os.fsdecode(word) for word in list(words)[1 : 1 + _WORDS]]
+    for number, word in enumerate(found):
+        if number and found[number - 1] == "-c" and " " in word:
+            parts = word.replace("<", " ").replace("|", " ").replace(";", " ").replace("&", " ").split()
+            for part in parts[:_WORDS]:
+                yield part.strip("'\"()`")
+        elif word and len(word) < 4096 and "\0" not in word:
+            yield word
+            if word.startswith("-") and "=" in word:
+                yield word.partition("=")[2]
 
 
 def watch(events: "Events", settings: "Dict[str, str]") -> Inputs:

@@ -30,7 +30,7 @@ def watch(inputs: "Inputs") -> None:
                 inputs.trouble("more than {} folders were listed; the others are not noted".format(_FOLDERS))
             return
         seen.add(folder)
-        _note(inputs, folder)
+        note(inputs, folder)
 
     def before_mkdir(path: "Any", *_args: "Any", **kwargs: "Any") -> None:
         place = inputs.place(path) if kwargs.get("dir_fd") is None else None
@@ -49,7 +49,7 @@ def watch(inputs: "Inputs") -> None:
     stand_before(os, "replace", before_rename)
 
 
-def _note(inputs: "Inputs", folder: str) -> None:
+def note(inputs: "Inputs", folder: str) -> None:
     """Note the entries as the system gives them; folders with a slash at the end."""
     entries = []
     try:

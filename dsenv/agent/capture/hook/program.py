@@ -29,11 +29,23 @@ WATCHED = {
     "loky.process_executor": "on_workers",
     "multiprocessing.pool": "on_workers",
     "multiprocessing.process": "on_workers",
+    "cv2": "on_native",
+    "h5py._hl.files": "on_native",
     "numpy": "on_blas",
     "numpy.random.bit_generator": "on_numpy",
+    "polars.io.csv.functions": "on_native",
+    "polars.io.parquet.functions": "on_native",
+    "pyarrow._csv": "on_native",
+    "pyarrow._json": "on_native",
+    "pyarrow.dataset": "on_native",
+    "pyarrow.feather": "on_native",
+    "pyarrow.lib": "on_native",
+    "pyarrow.orc": "on_native",
+    "pyarrow.parquet.core": "on_native",
     "random": "on_random",
     "rich.traceback": "on_rich",
     "sqlite3": "on_sqlite3",
+    "tables.file": "on_native",
     "threading": "on_threading",
     "torch.random": "on_torch",
     "traceback": "tracebacks",
@@ -68,6 +80,7 @@ class Program:
             "executable": sys.executable, "version": "{}.{}.{}".format(*sys.version_info[:3]),
             "implementation": sys.implementation.name, "prefix": sys.prefix, "base_prefix": sys.base_prefix,
             "path": list(map(str, sys.path)),
+            "argv": list(map(str, getattr(sys, "orig_argv", None) or [sys.executable, *getattr(sys, "argv", [])])),
         })  # fmt: skip
 
     def failed(self, error: "Optional[BaseException]", how: str, **facts: "Any") -> None:
@@ -174,7 +187,7 @@ def start(folder: str) -> None:
     ending.watch(program)
     _watch_stacks(program, folder)
     program.inputs = files.watch(program.events, settings)
-    children.watch(hidden, program.names)
+    children.watch(hidden, program.names, program.inputs)
     _watch_imports(program)
 
 
