@@ -246,8 +246,11 @@ def test_streams_that_are_closed_stay_closed(closed: str, tmp_path: Path) -> Non
 
 def test_an_empty_environment_stays_empty(tmp_path: Path) -> None:
     words = ["env", "-i", *AGENT, "--store", str(tmp_path), "--", "/usr/bin/env"]
-    names = {line.partition(b"=")[0] for line in subprocess.run(words, check=True, capture_output=True).stdout.split()}
-    assert names == {b"PYTHONPATH", b"PYTHONHASHSEED"}, "what our Python sets for itself is not the command's"
+    lines = subprocess.run(words, check=True, capture_output=True).stdout.splitlines()
+    names = {line.partition(b"=")[0] for line in lines}
+    assert names == {b"PYTHONPATH", b"PYTHONHASHSEED", b"DSENV_PROCESS"}, (
+        "what our Python sets for itself is not the command's"
+    )
 
 
 def test_the_program_sees_its_environment_and_path_unchanged(tmp_path: Path) -> None:
@@ -260,7 +263,15 @@ def test_the_program_sees_its_environment_and_path_unchanged(tmp_path: Path) -> 
         bare = json.loads(subprocess.run(python(code), check=True, capture_output=True, env=env).stdout)
         seen = json.loads(capture(tmp_path, python(code), env=extra).stdout)
         assert seen[:3] == bare[:3]
-        assert set(seen[3]) - set(bare[3]) <= {"atexit", "_json", "_posixsubprocess", "builtins", "time", "itertools"}
+        assert set(seen[3]) - set(bare[3]) <= {
+            "atexit",
+            "_json",
+            "_posixsubprocess",
+            "builtins",
+            "time",
+            "itertools",
+            "faulthandler",
+        }
         assert seen[4:] == bare[4:]
 
 

@@ -12,10 +12,12 @@ from typing import Any, Callable, Dict, List, Mapping, NamedTuple, Optional, Set
 
 from dsenv.agent import runid
 from dsenv.agent.capture import spawn
-from dsenv.agent.capture.options import USAGE, ArgumentsError, Options, Project, parse, project_of, store_of
-from dsenv.agent.capture.spool import INPUT_CAP, INPUTS_CAP, Spool
+from dsenv.agent.capture.options import USAGE, ArgumentsError, Options, Project, parse, project_of, seconds, store_of
+from dsenv.agent.capture.spool import INPUT_CAP, INPUTS_CAP, Spool, request
 
 OWN_FAILURE = 125
+TIMED_OUT, KILLED = 124, 137  # as GNU timeout ends
+KILL_AFTER = 10.0  # seconds
 STDIN_CAP = 16 << 20
 
 _FORWARDED = {
@@ -115,6 +117,7 @@ class Run:
 
     def _settings(self, drawn: bool) -> Dict[str, str]:
         assert self.spool is not None
+        asked = request()
         return {
             "copies": self.spool.copies,
             "root": self.project.root,
@@ -124,6 +127,8 @@ class Run:
             "seed": self.seed if drawn else "",
             "entropy": "1" if self.options.record_entropy else "",
             "replay": os.path.abspath(self.options.replay) if self.options.replay else "",
+            "dump": str(asked.dump or ""),
+            "look": str(asked.look or ""),
             "agent": __file__.rpartition(os.path.join("dsenv", "agent"))[0].rstrip(os.sep),
         }
 
@@ -150,6 +155,7 @@ class Run:
 
     def _watch(self, child: spawn.Child, watched: Set[int]) -> Ended:
         # Imported only now: the command runs already.
+        from dsenv.agent.capture.blackbox import Watch
         from dsenv.agent.capture.keeper import Keeper
         from dsenv.agent.capture.relay import InputRelay, OutputRelay
 
@@ -160,9 +166,15 @@ class Run:
         if child.stdin is not None:
             source = InputRelay(child.stdin, terminal=child.session, cap=STDIN_CAP)
             source.start()
+        box = Watch(child.pid, self.spool, *_patience(self.options), keep=keeper.box.add)
+        if box.needed:
+            box.start()
         keeper.start()
         file = _stdin_file()
-        ended, usage = _wait(child, watched, self.options.group_signals)
+        ended, usage = _wait(child, watched, self.options.group_signals, box.before)
+        keeper.seen = box.finish()
+        if keeper.seen.sent is not None:
+            ended = Ended(TIMED_OUT if ended.signal != signal.SIGKILL else KILLED, None)
         output.finish(_LEFT_BEHIND)
         self._finish(keeper, ended, file if source is None else _stdin_pipe(source), usage)
         return ended
@@ -195,7 +207,14 @@ class Run:
             "umask": umask,
             "stdin": stdin,
             "resources": resources,
+            "timeout": seconds(self.options.timeout, "timeout"),
         }
+
+
+def _patience(options: Options) -> Tuple[Optional[float], float]:
+    """Seconds that the command has, and that it has from SIGTERM to SIGKILL."""
+    grace = seconds(options.kill_after, "kill-after")
+    return seconds(options.timeout, "timeout"), KILL_AFTER if grace is None else grace
 
 
 def _working_folder() -> str:
@@ -227,10 +246,11 @@ def _as_given(environ: Mapping[str, str]) -> Dict[str, str]:
     return found
 
 
-def _wait(child: spawn.Child, watched: Set[int], to_group: bool) -> Tuple[Ended, Any]:
+def _wait(child: spawn.Child, watched: Set[int], to_group: bool, before: Callable[[int], None]) -> Tuple[Ended, Any]:
     """Pass signals on until the command has ended. Other children are reaped too: we may be PID 1.
 
-    `to_group`: whoever signals us signals our whole group, so that the command has had each signal already.
+    `to_group`: whoever signals us signals our whole group, so that the command has had each signal already. `before`
+    is told of each signal first.
     """
     while True:
         number, from_kernel = _next_signal(watched)
@@ -238,7 +258,9 @@ def _wait(child: spawn.Child, watched: Set[int], to_group: bool) -> Tuple[Ended,
             ended = _reap(child.pid)
             if ended is not None:
                 return ended
-        elif number == getattr(signal, "SIGWINCH", None):
+            continue
+        before(number)
+        if number == getattr(signal, "SIGWINCH", None):
             for master in child.terminals:
                 spawn.copy_size(2 if os.isatty(2) else 0, master)
             if not child.session:

@@ -11,6 +11,7 @@ from dsenv.agent.schema import ExceptionDetail, Failure, Frames, Signature
 
 # A shell says so when what it ran died by a signal.
 _SIGNALLED = 128
+KILLED = _SIGNALLED + 9
 # What the parent of a worker has instead of the worker's traceback.
 _REMOTE = ("RemoteTraceback", "_RemoteTraceback")
 # What those raise that ran the cells of a notebook.
@@ -104,9 +105,9 @@ def _is_worker_of(failure: Failure, shell: Failure, error: ExceptionDetail) -> b
     if failure.get("how") != "worker" or not failure.get("exceptions"):
         return False
     own = failure["exceptions"][0]
-    return (
-        failure.get("when", 0) <= shell.get("when", 0)
-        and (own.get("type"), own.get("message")) == (error.get("type"), error.get("message"))
+    return failure.get("when", 0) <= shell.get("when", 0) and (own.get("type"), own.get("message")) == (
+        error.get("type"),
+        error.get("message"),
     )
 
 

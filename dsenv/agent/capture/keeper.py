@@ -10,12 +10,15 @@ import sys
 import threading
 import time
 from contextlib import suppress
+from functools import partial
 from itertools import chain
 from time import monotonic, time_ns
 from typing import Any, Callable, Dict, List, Mapping, Optional, Tuple, cast
 
 from dsenv import __version__
-from dsenv.agent.capture import codetree, facts, judge, oom, ownlimits, record, watch
+from dsenv.agent.capture import codetree, dumps, evidence, facts, judge, oom, ownlimits, record, watch
+from dsenv.agent.capture.blackbox import Seen
+from dsenv.agent.capture.boxlog import BoxLog
 from dsenv.agent.capture.options import Options, Project
 from dsenv.agent.capture.outputlog import OutputLog
 from dsenv.agent.capture.spool import Spool, sweep
@@ -39,6 +42,8 @@ class Keeper(threading.Thread):
         self.redactor = Redactor()
         self.trouble: List[str] = []
         self.output = OutputLog(self.redactor, self.trouble.append)
+        self.box = BoxLog(self.redactor, project.root, self.trouble.append)
+        self.seen = Seen([], [], None)  # what the black box saw, when the command has ended
         self.writer: Optional[Writer] = None
         self.started: Started = {}
         self.env: Dict[str, str] = {}
@@ -109,6 +114,7 @@ class Keeper(threading.Thread):
             self.writer.put(record.key(self.run_id, "heartbeat"), _now())
             self.writer.put(record.index_key(self.run_id, "running"), _json(record.summary(self.started)))
             self.output.attach(self.writer.log(record.key(self.run_id, "output")))
+            self.box.attach(partial(self.writer.put, record.key(self.run_id, "blackbox.jsonl")))
             self.writer.put(record.key(self.run_id, "reserved"), bytes(_RESERVED))
         except StoreWriteError as error:
             self.trouble.append(str(error))
@@ -188,6 +194,7 @@ class Keeper(threading.Thread):
         """Write the record of a command that ended. Returns it, with `store` and `record`, for `--json`."""
         self._ended.set()
         self.join()
+        self.box.close()
         self.output.close()
         if self.writer is None:
             return dict(
@@ -197,20 +204,36 @@ class Keeper(threading.Thread):
             self._look_for_python()
             if self._python is not None:
                 self._try(self._set_environment)
-        cause = oom.CAUSE if values["signal"] == "SIGKILL" and self._kills() != self._killed else None
         seen = self.watcher.finish() if self.watcher is not None else []
         told = record.gather(chain(self.spool.events() if self.spool else (), seen))
         if self.watcher is not None:
             self.trouble += self.watcher.trouble
+        ending = self._ending(values, told)
         record.redact(told.failures, self.redactor)
         if told.numeric:
             # Of several programs it is the one that ended last: the command itself, most often.
             self.started.setdefault("fingerprint", {})["numeric"] = told.numeric[-1]
-        ending = judge.Ending(values["exit"], values["signal"], cause)
         frames, found, related = judge.judge(told, ending, self.project.root)
         values.update(signature=found, related=related, env=self.env, output_bytes=self.output.size)
         written = self._write(told, frames, values, stdin)
         return dict(written, store=self.writer.url, record=record.key(self.run_id, ""))
+
+    def _ending(self, values: Dict[str, Any], told: record.Told) -> judge.Ending:
+        """How the command ended, with what was seen from outside added to what its processes told."""
+        killed = self._kills() != self._killed
+        if values["signal"] is not None and not self.seen.fatal:
+            # A program that uses faulthandler itself has written its stack to stderr, and nothing for us.
+            said = dumps.parse(self.output.last_of_stderr(), self.started["pid"])
+            self.seen.fatal.extend((self.started["pid"], dump) for dump in said if dump.signal == values["signal"])
+        told.failures.extend(
+            evidence.failures(self.seen, failed=values["status"] == "failed", killed=killed and self.seen.sent is None)
+        )
+        pythons = {int(python.get("pid", 0)): python for python in told.pythons}
+        evidence.complete(told.failures, self.project.root, pythons)
+        if self.seen.sent is not None:
+            return judge.Ending(None, self.seen.sent, "time-out")
+        by_kill = values["signal"] == "SIGKILL" or values["exit"] == judge.KILLED
+        return judge.Ending(values["exit"], values["signal"], oom.CAUSE if killed and by_kill else None)
 
     def _write(self, told: record.Told, frames: Any, values: Dict[str, Any], stdin: Optional[bytes]) -> Dict[str, Any]:
         writer = self.writer

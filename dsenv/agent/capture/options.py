@@ -11,9 +11,9 @@ from dsenv.agent import places
 USAGE = (
     "usage: capture [--store S] [--run-id ID] [--kind production|development] [--project NAME] [--task NAME]\n"
     "               [--root DIR] [--lock FILE] [--replay FILE] [--json] [--input PATH]...\n"
-    "               [--record-entropy] -- CMD...\n"
+    "               [--record-entropy] [--timeout TIME] [--kill-after TIME] -- CMD...\n"
 )
-_VALUES = ("store", "run-id", "kind", "project", "task", "root", "lock", "replay", "killed")
+_VALUES = ("store", "run-id", "kind", "project", "task", "root", "lock", "replay", "killed", "timeout", "kill-after")
 _FLAGS = ("json", "group-signals", "record-entropy")
 _RUN_ID = re.compile(r"\d{8}T\d{6}-\d{6}-[a-z2-7]{4}")
 _MARKERS = ("dsenv.toml", ".git", "pyproject.toml")
@@ -39,6 +39,8 @@ class Options(NamedTuple):
     as_json: bool = False
     inputs: Tuple[str, ...] = ()  # declared: kept although nobody is seen to read them
     record_entropy: bool = False
+    timeout: str = ""
+    kill_after: str = ""
     group_signals: bool = False  # given by dsenv's own supervisor, which signals the whole process group
 
 
@@ -66,6 +68,8 @@ def parse(arguments: List[str]) -> Options:
         raise ArgumentsError("no command is given: write it after --")
     kind = values["kind"] or "production"
     _check(kind, values)
+    for name in ("timeout", "kill-after"):
+        seconds(values[name], name)
     texts = {name.replace("-", "_"): value for name, value in values.items() if name != "kind"}
     names = {name.replace("-", "_"): value for name, value in flags.items() if name != "json"}
     return Options(rest, kind=kind, as_json=flags["json"], inputs=tuple(inputs), **names, **texts)  # type: ignore[arg-type]
@@ -78,6 +82,16 @@ def _check(kind: str, values: Dict[str, str]) -> None:
         raise ArgumentsError("{} is not the id of a run".format(values["run-id"]))
     if values["store"] and "://" in values["store"] and not values["store"].startswith("s3://"):
         raise ArgumentsError("a store is a folder or s3://bucket/prefix, not {}".format(values["store"]))
+
+
+def seconds(text: str, name: str) -> Optional[float]:
+    """A time as GNU timeout takes it: a number, and s, m, h or d; None for 0 and nothing. Raises ArgumentsError."""
+    if not text:
+        return None
+    found = re.fullmatch(r"(\d+(?:\.\d*)?|\.\d+)([smhd]?)", text)
+    if found is None:
+        raise ArgumentsError("--{} is a number of seconds, or one with s, m, h or d, not {}".format(name, text))
+    return float(found.group(1)) * {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400}[found.group(2)] or None
 
 
 class Project(NamedTuple):

@@ -12,6 +12,7 @@ from dsenv.agent.store.base import Log, StoreWriteError
 
 _LINE_LIMIT = 1 << 16
 _HELD_LIMIT = 256 << 20
+_TAIL = 64 << 10
 _IDLE = 0.5
 _FLUSH_EVERY = 10  # in units of _IDLE
 _NAMES = {1: "stdout", 2: "stderr"}
@@ -48,6 +49,7 @@ class OutputLog(threading.Thread):
         self._chunks: List[Chunk] = []
         self._held = 0
         self._closed = False
+        self._stderr = bytearray()
         self.size = 0
 
     def attach(self, log: Optional[Log]) -> None:
@@ -71,6 +73,13 @@ class OutputLog(threading.Thread):
             self._held += len(data)
             self._chunks.append((stream, time_ns() // 1000, data))
             self._changed.notify()
+            if stream == 2:
+                self._stderr += data[-_TAIL:]
+                del self._stderr[:-_TAIL]
+
+    def last_of_stderr(self) -> str:
+        """The end of what came on stderr, as it came."""
+        return self._stderr.decode("utf-8", "replace")
 
     def close(self) -> None:
         """The command writes no more; returns when all of it is in the store, or cannot be."""

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 import time
 from contextlib import suppress
-from typing import Any, Callable, Dict, Iterator, List, Mapping, Optional
+from typing import Any, Callable, Dict, Iterator, List, Mapping, NamedTuple, Optional
 
 from dsenv.agent.capture import hook
 
@@ -54,6 +55,7 @@ class Spool:
         self.folder = folder
         self.hook = os.path.join(folder, "hook")
         self.copies = os.path.join(folder, "copies")
+        self.events_file = os.path.join(self.hook, "events")
         self.offset = 0
 
     @classmethod
@@ -93,14 +95,14 @@ class Spool:
                 _write(os.path.join(self.hook, place, cached), compiled)
         lines = "".join("{}\t{}\n".format(name, value) for name, value in settings.items() if "\n" not in value)
         _write(os.path.join(self.hook, "settings"), lines.encode("utf-8", "surrogateescape"))
-        _write(os.path.join(self.hook, "events"), b"")
+        _write(self.events_file, b"")
 
     def events(self) -> Iterator[Dict[str, Any]]:
         """What the processes said so far, from the beginning. A line that was cut off is left out."""
         import json
 
         try:
-            with open(os.path.join(self.hook, "events"), "rb") as file:
+            with open(self.events_file, "rb") as file:
                 for line in file:
                     if not line.endswith(b"\n") or len(line) > _LINE_LIMIT:
                         continue
@@ -113,9 +115,33 @@ class Spool:
         except OSError:
             return
 
+    def stacks_file(self, pid: int) -> str:
+        """Where a Python of the command writes where its threads are."""
+        return os.path.join(self.hook, "stacks", str(pid))
+
+    def stacks_pids(self) -> List[int]:
+        """The Pythons that have such a file."""
+        try:
+            return sorted(int(name) for name in os.listdir(os.path.join(self.hook, "stacks")) if name.isdigit())
+        except OSError:
+            return []
+
     def remove(self) -> None:
         """Delete it with all it holds."""
         _remove(self.folder)
+
+
+class Request(NamedTuple):
+    """The signals by which a Python is asked where it is; None where the system has no spare ones."""
+
+    dump: Optional[int]
+    look: Optional[int]
+
+
+def request() -> Request:
+    """Those of this system: real-time signals that neither its C library nor anything common uses."""
+    last = getattr(signal, "SIGRTMAX", None)
+    return Request(None, None) if last is None else Request(int(last) - 7, int(last) - 8)
 
 
 def _places(preferred: Optional[str], environ: Mapping[str, str]) -> List[str]:

@@ -1,0 +1,146 @@
+"""Turns stacks that were seen from outside into what a record says: source lines beside them, and failures."""
+
+from __future__ import annotations
+
+import os
+import re
+from time import time_ns
+from typing import Any, Dict, List, Mapping, Sequence, Tuple, cast
+
+from dsenv.agent.capture.blackbox import Seen
+from dsenv.agent.schema import BlackBox, Failure, FrameDetail, Stack
+
+_BEFORE, _AFTER = 6, 4
+_LINE, _FILE = 400, 4 << 20
+_MOST = 20  # threads of one moment
+_STANDARD_LIBRARY = re.compile(r"/lib(?:64)?/python3[\d.]*/")
+
+
+class Sources:
+    """Source lines of frames, with each file read once."""
+
+    def __init__(self, root: str) -> None:
+        self._root = root.rstrip("/") + "/"
+        self._lines: Dict[str, List[str]] = {}
+
+    def complete(self, frames: Sequence[FrameDetail], argv: Sequence[str] = ()) -> None:
+        """Add source to frames that have none: who wrote them could not open a file, or only knows names.
+
+        `argv` are the arguments of their Python, which may be the source.
+        """
+        for frame in frames:
+            file, line = frame["file"], frame["line"]
+            if frame.get("source") or not (os.path.isabs(file) or file == "<string>"):
+                continue
+            lines = self._of(file) if file != "<string>" else _of_words(argv)
+            first = max(1, line - _BEFORE)
+            frame["first_line"], frame["source"] = first, [text[:_LINE] for text in lines[first - 1 : line + _AFTER]]
+            if not frame.get("locals"):
+                frame["user"] = self._is_user(file)
+
+    def _of(self, file: str) -> List[str]:
+        if file not in self._lines:
+            try:
+                with open(file, encoding="utf-8", errors="replace") as text:
+                    self._lines[file] = text.read(_FILE).split("\n")
+            except OSError:
+                self._lines[file] = []
+        return self._lines[file]
+
+    def _is_user(self, file: str) -> bool:
+        """In the project, or at least neither installed nor Python's own."""
+        if "/site-packages/" in file or "/dist-packages/" in file:
+            return False
+        return file.startswith(self._root) or not _STANDARD_LIBRARY.search(file)
+
+
+def _of_words(argv: Sequence[str]) -> List[str]:
+    return argv[argv.index("-c") + 1].split("\n") if "-c" in argv[:-1] else []
+
+
+def complete(failures: Sequence[Failure], root: str, pythons: Mapping[int, Mapping[str, Any]]) -> None:
+    """Add what is not known yet: the source of frames that have none, and the arguments of their Python."""
+    sources = Sources(root)
+    for failure in failures:
+        python = pythons.get(failure.get("pid", 0), {})
+        if not failure.get("argv"):
+            failure["argv"], failure["ppid"] = list(python.get("argv", [])), int(python.get("ppid", 0))
+        for error in failure.get("exceptions", []):
+            sources.complete(error.get("frames", []), failure["argv"])
+
+
+def failures(seen: Seen, *, failed: bool, killed: bool) -> List[Failure]:
+    """What ended processes that raised nothing: crashes, and where the command was last when it came near its end.
+
+    `failed` is whether the command did, `killed` whether something was, for want of memory.
+    """
+    found: List[Failure] = []
+    counts = {"time-out": seen.sent is not None, "memory": killed}
+    for pid, dump in seen.fatal:
+        found += _of_stacks(dump.stacks[:1], "fatal", (dump.signal or "", dump.reason), pid, time_ns() // 1000)
+    for entry in _last_of_each(seen.entries):
+        why = entry.get("why", "")
+        if failed and counts.get(why, True):
+            found += _of_stacks(entry.get("stacks", []), _HOWS.get(why, "signal"), _words(entry), 0, entry["when"])
+    return found
+
+
+_HOWS = {"time-out": "time-out", "memory": "memory"}
+
+
+def _last_of_each(entries: List[BlackBox]) -> List[BlackBox]:
+    """The last entry of each kind, with the locals that were still seen in the same frames a little earlier."""
+    last: Dict[str, BlackBox] = {}
+    for entry in entries:
+        if entry.get("stacks"):
+            before = last.get(entry.get("why", ""))
+            if before is not None:
+                _lend_locals(before, entry)
+            last[entry.get("why", "")] = entry
+    return list(last.values())
+
+
+def _lend_locals(before: BlackBox, entry: BlackBox) -> None:
+    known = {
+        (stack.get("pid"), frame["file"], frame["function"].rpartition(".")[2]): frame
+        for stack in before.get("stacks", [])
+        for frame in stack.get("frames", [])
+        if frame.get("locals")
+    }
+    for stack in entry.get("stacks", []):
+        for frame in stack.get("frames", []):
+            earlier = known.get((stack.get("pid"), frame["file"], frame["function"].rpartition(".")[2]))
+            if earlier is not None and not frame.get("locals"):
+                frame["locals"], frame["user"] = earlier["locals"], earlier.get("user", False)
+
+
+def _words(entry: BlackBox) -> Tuple[str, str]:
+    """What stands where an exception has its type and message."""
+    why = entry.get("why", "")
+    if why == "memory":
+        text = "{:.0f} % of {} MB were used"
+        return "out-of-memory", text.format(100 * entry.get("share", 0), entry.get("limit", 0) >> 20)
+    return why, ""
+
+
+def _of_stacks(stacks: List[Stack], how: str, words: Tuple[str, str], pid: int, when: int) -> List[Failure]:
+    return [
+        {
+            "pid": stack.get("pid", pid),
+            "ppid": 0,
+            "argv": [],
+            "when": when,
+            "thread": stack.get("thread", ""),
+            "how": how,
+            "exceptions": [
+                {
+                    "type": words[0],
+                    "message": words[1],
+                    "notes": [],
+                    "link": None,
+                    "frames": cast(List[FrameDetail], [dict(frame) for frame in stack.get("frames", [])]),
+                }
+            ],
+        }
+        for stack in stacks[:_MOST]
+    ]
