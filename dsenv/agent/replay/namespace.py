@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ctypes
 import os
+import shutil
 import stat
 from typing import List, Tuple
 
@@ -16,6 +17,7 @@ _NEWUSER = 0x10000000
 _BIND = 0x1000
 _REC = 0x4000
 _PRIVATE = 0x40000
+_COPIED = 16 << 20  # bytes: larger files are not copied into memory
 
 
 class NamespaceError(Exception):
@@ -98,6 +100,9 @@ class View:
             self.hide(target)
         if not os.path.lexists(target):
             self._make(target, os.path.isdir(source))
+            if os.path.isfile(source) and os.stat(source).st_size <= _COPIED:
+                shutil.copy2(source, target)  # what is mounted could be neither renamed nor removed
+                return
         mount(source, target)
 
     def hide(self, target: str) -> None:

@@ -3,6 +3,6 @@
 from __future__ import annotations
 
 from tests.zoo.case import Case
-from tests.zoo.cases import basic, limits
+from tests.zoo.cases import basic, inputs, limits, randomness
 
-CASES: tuple[Case, ...] = (*basic.CASES, *limits.CASES)
+CASES: tuple[Case, ...] = (*basic.CASES, *inputs.CASES, *limits.CASES, *randomness.CASES)

@@ -1,0 +1,3 @@
+import names
+
+raise LookupError(" ".join({*names.TREES}))
