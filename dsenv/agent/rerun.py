@@ -3,10 +3,10 @@
 PLAN is a JSON file: `places` [[source, target], ...], `hidden` [path, ...] and `staging` when a mount
 namespace is to be used, `cwd`, `env`, `umask`, `limits`, and `capture`, the arguments of the capture.
 
-`limits` has, each when it is to be imposed: `ulimits` {name: [soft, hard]}, `memory` (bytes) with `memory_kill`
-(process or group), `peak` and `killed` (files, see `dsenv.agent.replay.memory`), `quota` (CPUs), `affinity` (a number
-of processors); and `report`, the file that gets a JSON list [[what, name, why], ...] of what could not be done and
-the list of control groups that were made: whoever started this removes them.
+`limits` has, each when it is to be imposed: `ulimits` {name: [soft, hard]}; `memory` (bytes) with `memory_by`
+(cgroup or watch), `memory_kill` (process or group), `peak` and `killed` (files, see `dsenv.agent.replay.memory`);
+`quota` (CPUs); `affinity` (a number of processors). `report` is the file that gets a JSON object: `refused`,
+[[what, name, why], ...], and `groups`, the control groups that were made. Whoever started this removes those.
 """
 
 from __future__ import annotations
@@ -57,14 +57,15 @@ def _impose(wanted: Dict[str, Any]) -> str:
     refused: List[List[str]] = []
     group = ""
     for controller, memory, quota in (("memory", wanted.get("memory"), None), ("cpu", None, wanted.get("quota"))):
-        if not memory and not quota:
+        if not quota and (not memory or wanted.get("memory_by") == "watch"):
             continue
         try:
             values = {version: cgroup.settings(version, memory, quota) for version in (1, 2)}
             made.append(cgroup.make(controller, values, os.getpid()))
             group = made[-1] if memory else group
         except cgroup.GroupError as error:
-            refused.append(["limits", controller, str(error)])
+            instead = "; imitated by looking at it every 5 ms" if memory else ""
+            refused.append(["limits", controller, str(error) + instead])
     limits.use_processors(int(wanted.get("affinity") or 0))
     if wanted.get("report"):
         with open(wanted["report"], "w", encoding="utf-8") as file:

@@ -13,7 +13,7 @@ from dsenv.runs.record import Record
 from dsenv.runs.store import open_store
 from dsenv.workflows.reproduce import environment, memory
 from dsenv.workflows.reproduce.differences import differences, unmet
-from dsenv.workflows.reproduce.model import CodeChoice, Isolation, Item, Plan, Reproduction, Verdict
+from dsenv.workflows.reproduce.model import CodeChoice, Isolation, Item, Means, Plan, Reproduction, Verdict
 from dsenv.workflows.reproduce.plan import plan as make_plan
 from dsenv.workflows.reproduce.run import Ran, run
 from dsenv.workflows.reproduce.scratch import Scratch
@@ -32,6 +32,7 @@ class Options:
     keep: bool = False
     isolation: Isolation | None = None
     clock: bool = False  # begin time when the recorded run began
+    available: Means | None = None  # what may be used of this machine; found out when it is not given
 
 
 def open_record(run: str, store: str | None) -> Record:
@@ -42,7 +43,9 @@ def open_record(run: str, store: str | None) -> Record:
 
 def plan(record: Record, options: Options = Options()) -> Plan:
     """What `reproduce` would do."""
-    return make_plan(record, code=options.code, isolation=options.isolation, clock=options.clock)
+    return make_plan(
+        record, code=options.code, isolation=options.isolation, clock=options.clock, available=options.available
+    )
 
 
 def reproduce(record: Record, options: Options, *, emit: Emit, cancel: Cancel) -> Reproduction:
@@ -115,8 +118,9 @@ def _in_scratch(record: Record, made: Plan, prefix: str, options: Options, emit:
     explained = memory.explain(record, made, prefix, ran, debug=options.debug, emit=emit, cancel=cancel)
     if explained is None:
         return result
-    seen = result.frames is not None and result.frames["primary"] is not None
-    return dataclasses.replace(result, explained_by=explained[0], frames=result.frames if seen else explained[1])
+    # Of a process that was killed only its stack is known, if that; an exception has frames of its own.
+    mute = result.observed is not None and result.observed["kind"] == "signal"
+    return dataclasses.replace(result, explained_by=explained[0], frames=explained[1] if mute else result.frames)
 
 
 def _judge(record: Record, scratch: Scratch, ran: Ran, options: Options) -> Reproduction:

@@ -11,8 +11,7 @@ from collections.abc import Mapping
 from typing import Any, Literal
 
 from dsenv.workflows.reproduce import numbers
-from dsenv.workflows.reproduce.means import Means
-from dsenv.workflows.reproduce.model import Conditions, Item
+from dsenv.workflows.reproduce.model import Conditions, Item, Means
 from dsenv.workflows.reproduce.numbers import facts_at, number, text_at
 
 _MATCHING = "reproduce on a workstation that matches"
@@ -124,7 +123,7 @@ def _memory(
         note = f"{_megabytes(limit)} in its {name}; this system lets nobody impose or watch that: use Linux"
         account.say(False, "limits", "memory", note)
         return
-    account.decide(memory=int(limit), memory_kill=kill)
+    account.decide(memory=int(limit), memory_kill=kill, memory_by=means.memory)
     if means.memory == "cgroup":
         account.say(True, "limits", "memory", f"{size}, by a control group")
     else:

@@ -39,6 +39,7 @@ def limits(held: Conditions, folder: Path, reserved: int) -> dict[str, Any]:
         "ulimits": ulimits,
         "memory": held.memory + (held.memory // 4 + _SPARE if reserved else 0) if held.memory else 0,
         "memory_kill": held.memory_kill,
+        "memory_by": held.memory_by,
         "quota": held.quota,
         "affinity": held.affinity,
         **{name: str(folder / file) for name, file in (("report", _REPORT), ("peak", _PEAK), ("killed", _KILLED))},

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import subprocess
 import sys
@@ -10,16 +9,7 @@ from functools import cache
 from typing import Any
 
 from dsenv.agent import fingerprint
-
-
-@dataclasses.dataclass(frozen=True)
-class Means:
-    """What can be had here. `memory` is how a limit is imposed: `cgroup`, `watch` (by a process that kills), or not."""
-
-    namespace: bool = False
-    memory: str = ""
-    quota: bool = False
-    affinity: bool = False
+from dsenv.workflows.reproduce.model import Means
 
 
 @cache
@@ -28,8 +18,11 @@ def means() -> Means:
     if sys.platform == "win32":
         return Means()
     probe = [sys.executable, "-m", "dsenv.agent", "replay", "--probe"]
-    done = subprocess.run(probe, check=False, stdin=subprocess.DEVNULL, capture_output=True)
-    return Means(**json.loads(done.stdout)) if done.returncode == 0 else Means()
+    try:
+        done = subprocess.run(probe, check=True, stdin=subprocess.DEVNULL, capture_output=True)
+        return Means(**json.loads(done.stdout))
+    except (OSError, subprocess.CalledProcessError, ValueError):
+        return Means()
 
 
 def here(environ: dict[str, str]) -> dict[str, Any]:

@@ -61,6 +61,16 @@ class InputPlan:
 
 
 @dataclasses.dataclass(frozen=True)
+class Means:
+    """What this machine lets us do. `memory` is how a limit is imposed: `cgroup`, `watch` (a process kills), or not."""
+
+    namespace: bool = False
+    memory: str = ""
+    quota: bool = False
+    affinity: bool = False
+
+
+@dataclasses.dataclass(frozen=True)
 class Conditions:
     """What the command's processes are held to and told, where this machine would do otherwise; sizes in bytes.
 
@@ -70,6 +80,7 @@ class Conditions:
     ulimits: Mapping[str, tuple[int, int]] = dataclasses.field(default_factory=dict)  # soft and hard, -1 for none
     memory: int = 0
     memory_kill: Literal["process", "group"] = "process"
+    memory_by: str = ""  # cgroup or watch, see `Means`
     quota: float = 0.0  # CPUs
     affinity: int = 0  # processors to run on
     cpu_count: int = 0  # what Python is told

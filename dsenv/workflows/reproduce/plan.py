@@ -13,7 +13,7 @@ from dsenv.runs.record import Record
 from dsenv.workflows.reproduce import environment, listings, objects, randomness, working_tree
 from dsenv.workflows.reproduce.conditions import conditions
 from dsenv.workflows.reproduce.means import here, means
-from dsenv.workflows.reproduce.model import Choice, CodeChoice, InputPlan, Isolation, Item, Plan
+from dsenv.workflows.reproduce.model import Choice, CodeChoice, InputPlan, Isolation, Item, Means, Plan
 
 _CHANGED = "the record was changed; do not trust it"
 # Files by which a developer changes what a program does: for `--code working-tree` the edited ones count.
@@ -21,22 +21,29 @@ SETTINGS = frozenset({".cfg", ".ini", ".toml", ".yaml", ".yml"})
 
 
 def plan(
-    record: Record, *, code: CodeChoice = "recorded", isolation: Isolation | None = None, clock: bool = False
+    record: Record,
+    *,
+    code: CodeChoice = "recorded",
+    isolation: Isolation | None = None,
+    clock: bool = False,
+    available: Means | None = None,
 ) -> Plan:
     """The plan for `record`. Reads the record and this machine, writes and runs nothing of either.
 
-    `isolation` is chosen by what the machine allows when it is not given; `clock` lets time begin as recorded.
+    `isolation` is chosen by what the machine allows when it is not given; `clock` lets time begin as recorded;
+    `available` is what may be used, found out when it is not given.
     """
     data = record.data
     root = data["code"]["root"] if data.get("code") else data.get("cwd", "/")
     _check(data, root)
     choice = environment.choose(record)
-    chosen = isolation or ("namespace" if means().namespace else "redirect")
+    available = available or means()
+    chosen = isolation or ("namespace" if available.namespace else "redirect")
     inputs = tuple(_input(item, root, code) for item in _first_seen(record.inputs()))
     env, placeholders = _variables(data)
     restored, lost = _accounts(record, choice, code, inputs)
     lost += [Item("env", name, "its value was hidden in the record; a placeholder is set") for name in placeholders]
-    held = conditions(data, here(env), means(), clock)
+    held = conditions(data, here(env), available, clock)
     restored += held.restored
     lost += held.lost
     if chosen == "redirect":
