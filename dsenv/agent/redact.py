@@ -7,67 +7,83 @@ their shape: URLs with a password, keys of cloud services, tokens, private keys,
 
 from __future__ import annotations
 
-import math
+import base64
+import json
 import re
 from functools import lru_cache
 from typing import Any, Dict, List, Mapping, Sequence, Set, Tuple, cast
+from urllib.parse import quote, quote_plus
 
+from dsenv.agent import tokens
 from dsenv.agent.schema import Failure, Local, Redaction
 
 HIDDEN = "<redacted>"
 
 _STRONG = frozenset([
-    "password", "passwd", "passwort", "pwd", "passphrase", "secret", "secrets", "credential", "credentials", "apikey",
-    "apikeys", "accesskey", "secretkey", "privatekey", "authtoken", "accesstoken", "refreshtoken",
+    "password", "passwords", "passwd", "passwort", "kennwort", "pwd", "passphrase", "passcode", "secret", "secrets",
+    "credential", "credentials", "creds", "apikey", "apikeys", "accesskey", "secretkey", "privatekey", "accountkey",
+    "authtoken", "accesstoken", "refreshtoken", "sessiontoken", "authkey", "sharedaccesskey", "pgpassword",
+    "pgpass", "mysqlpwd", "pw", "htpasswd", "fernetkey", "encryptionkey", "signingkey", "webhooksecret", "clientsecret",
 ])  # fmt: skip
 _PAIRS = frozenset(
     [
         *(
             (first, "key")
-            for first in ("api", "access", "secret", "private", "signing", "encryption", "account", "ssh")
+            for first in (
+                *("api", "access", "secret", "private", "signing", "encryption", "account", "ssh", "fernet", "master"),
+                *("auth", "license", "app", "subscription", "service", "hmac", "storage", "deploy"),
+            )
         ),
-        *((first, "token") for first in ("api", "access", "auth", "refresh", "session", "bearer", "id", "security")),
+        *(
+            (first, "token")
+            for first in (
+                *("api", "access", "auth", "refresh", "session", "bearer", "security", "bot", "deploy", "personal"),
+                *("oauth", "csrf", "vault", "job", "ci"),
+            )
+        ),
+        *(("db", last) for last in ("pass", "pw")),
+        *(("user", last) for last in ("pass", "pw")),
         ("connection", "string"),
         ("pass", "word"),
+        ("webhook", "url"),
+        ("my", "pwd"),
     ]
 )
 _WEAK = frozenset([
-    "key", "token", "auth", "session", "cookie", "sid", "pass", "bearer", "authorization", "signature", "dsn",
+    "key", "keys", "token", "tokens", "auth", "session", "cookie", "cookies", "sid", "pass", "bearer", "authorization",
+    "signature", "sig", "dsn", "nonce", "otp", "pat", "seed", "salt", "jwt", "license",
+])  # fmt: skip
+# `password_policy`, `secret_arn`, `api_key_name`: what is said of a secret is none.
+_ABOUT = frozenset([
+    "policy", "length", "len", "column", "columns", "col", "field", "fields", "name", "names", "file", "path", "dir",
+    "folder", "type", "types", "kind", "url", "uri", "host", "endpoint", "expiry", "expires", "expiration", "ttl",
+    "age", "count", "min", "max", "arn", "hint", "prompt", "required", "enabled", "disabled", "version", "reset",
+    "strength", "rotation", "days", "minutes", "seconds", "timeout", "limit", "format", "header", "prefix", "suffix",
+    "scope", "scopes", "algorithm", "size", "bits", "label", "error", "errors", "manager", "provider", "store",
+    "backend", "vault", "source", "status", "ok", "valid", "is", "check", "regex", "pattern", "rules", "method",
 ])  # fmt: skip
 _WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+")
 
 _NAME = r"[A-Za-z_][\w.-]*"
 # name = "value", 'name': 'value', --name value, name=value: the name decides.
 _ASSIGNED = re.compile(
-    r"(?P<name>" + _NAME + r")(?P<mid>['\"]?\s*(?:=|:)\s*)"
-    r"(?P<value>b?'(?:[^'\\\n]|\\.)*'?|b?\"(?:[^\"\\\n]|\\.)*\"?|[^\s,;&'\"(){}\[\]<>]+)"
+    r"(?P<name>" + _NAME + r")(?P<mid>['\"]?\s*(?:=>|:=|=|:)\s*)"
+    r"(?P<value>[bfru]?'(?:[^'\\\n]|\\.)*'?|[bfru]?\"(?:[^\"\\\n]|\\.)*\"?|\{[^{}\n]*\}|[^\s,;&'\"(){}\[\]<>]{1,500})"
 )
-_PRIVATE_KEY = re.compile(r"-----BEGIN [A-Z ]*PRIVATE KEY-----.*?(?:-----END [A-Z ]*PRIVATE KEY-----|\Z)", re.DOTALL)
-# Each with text of which some must be there, in lower case: looking for that is what makes gigabytes of output cheap.
-_SHAPES = (
-    (("://",), re.compile(r"(?<=://)(?P<user>[^\s/:@'\"]*):(?P<value>[^\s/@'\"]+)(?=@)")),
-    (("akia", "asia"), re.compile(r"\b(?P<value>(?:AKIA|ASIA)[0-9A-Z]{16})\b")),
-    (
-        ("ghp_", "gho_", "ghu_", "ghs_", "ghr_", "github_pat_", "glpat-"),
-        re.compile(r"\b(?P<value>gh[pousr]_[A-Za-z0-9]{36,}|github_pat_\w{22,}|glpat-[\w-]{20,})"),
-    ),
-    (("xox",), re.compile(r"\b(?P<value>xox[abprs]-[A-Za-z0-9-]{10,})")),
-    (("aiza",), re.compile(r"\b(?P<value>AIza[\w-]{35})")),
-    (
-        ("sk-", "sk_", "rk-", "rk_", "pk-", "pk_"),
-        re.compile(r"\b(?P<value>(?:sk|rk|pk)[-_](?:live|test|proj|ant)?[-_]?[A-Za-z0-9_-]{20,})"),
-    ),
-    (("eyj",), re.compile(r"\b(?P<value>eyJ[\w-]{8,}\.[\w-]{8,}\.[\w-]*)")),
-    (("bearer", "basic"), re.compile(r"(?i)\b(?:bearer|basic)\s+(?P<value>[A-Za-z0-9._~+/=-]{16,})")),
+_REST = re.compile(r"[^\s,;&'\"(){}\[\]<>]*")
+# A line that is nothing but a name and its value, as in YAML: there a plain word is a value.
+_WHOLE_LINE = re.compile(r"^\s*(?:-\s+)?['\"]?(?P<name>" + _NAME + r")['\"]?\s*:\s+(?P<value>[^\s'\"#{\[|>&*!]\S*)\s*$")
+_OPTION = re.compile(r"(?<!\S)--?(?P<name>[A-Za-z][\w-]*)[ \t]+(?P<value>'[^'\n]*'|\"[^\"\n]*\"|[^\s'\"-]\S*)")
+_HEADER = re.compile(r"(?i)\b(?P<name>set-cookie|cookie)(?P<mid>\s*[:=]\s*['\"]?)(?P<value>[^\n'\"]+)")
+_COOKIE = re.compile(r"(?P<name>[\w.-]+)=(?P<value>[^;\s,]{6,})")
+# Part of every name that is or may be a secret's, in lower case, with what may follow such a name.
+_HINT = re.compile(
+    r"(?:pass|pwd|kennwort|secret|cred|key|token|auth|session|cookie|sid|bearer|pw|sig|dsn|connection|otp|nonce|jwt|salt"
+    r"|seed|webhook|license|pat)[\w.-]*['\"]?(?:\s*[=:]|[ \t]+\S)"
 )
-_HINTS = (
-    *("pass", "pwd", "secret", "credential", "key", "token", "auth", "session", "cookie", "sid", "bearer"),
-    *("signature", "dsn", "connection"),
-)
-_LONG = re.compile(r"(?<![\w/.+=-])[A-Za-z0-9+=_-][A-Za-z0-9+/=_-]{31,}(?![\w/.-])")
-_LONG_LENGTH = 32
+_COOKIE_ATTRIBUTES = frozenset(["path", "domain", "expires", "samesite", "max-age", "version"])
 _KNOWN_LENGTH = 6
-_HARMLESS_VALUES = frozenset(["", "true", "false", "none", "null", "yes", "no", "0", "1"])
+_HARMLESS_VALUES = frozenset(["", "true", "false", "none", "null", "yes", "no", "0", "1", "nan", "undefined", "..."])
 
 
 def words(name: str) -> List[str]:
@@ -79,33 +95,37 @@ def words(name: str) -> List[str]:
 def is_secret_name(name: str) -> bool:
     """Whether the name alone says that its value is a secret."""
     parts = words(name)
-    return any(part in _STRONG for part in parts) or any(pair in _PAIRS for pair in zip(parts, parts[1:]))
+    if not parts or (parts[-1] in _ABOUT and (parts[-2:] != ["webhook", "url"])):
+        return False
+    if any(part in _STRONG for part in parts) or any(pair in _PAIRS for pair in zip(parts, parts[1:])):
+        return True
+    return "".join(parts) in _STRONG
 
 
 @lru_cache(maxsize=4096)
 def may_be_secret_name(name: str) -> bool:
     """Whether the name is that of a secret if the value looks like one."""
-    return any(part in _WEAK for part in words(name))
+    parts = words(name)
+    return any(part in _WEAK for part in parts) and parts[-1] not in _ABOUT
 
 
-def entropy(text: str) -> float:
-    """Bits a character."""
-    length = len(text)
-    return -sum(n / length * math.log2(n / length) for n in (text.count(c) for c in set(text)))
+def _is_harmless(value: str) -> bool:
+    """Switches, paths, and masks that somebody else has put there."""
+    return value.lower() in _HARMLESS_VALUES or value.startswith(HIDDEN) or _is_path(value) or not value.strip("*x•.-#")
 
 
-def looks_random(value: str) -> bool:
-    """Whether a value looks like a key rather than a word, a number, a path or a sentence."""
-    if len(value) < 12 or re.search(r"[\s/\\<>()]", value):
+def _is_secret(name: str, value: str) -> bool:
+    """Whether name and value together are a secret."""
+    if _is_harmless(value):
         return False
-    kinds = sum(bool(re.search(kind, value)) for kind in ("[a-z]", "[A-Z]", "[0-9]"))
-    return kinds >= 2 and bool(re.search("[0-9]", value)) and entropy(value) > 2.8
+    if is_secret_name(name):
+        return True
+    if not may_be_secret_name(name):
+        return False
+    return tokens.looks_random(value) or (words(name)[-1] == "token" and bool(_SHORT_TOKEN.fullmatch(value)))
 
 
-def _is_long_secret(text: str) -> bool:
-    """Base64 of random bytes: all kinds of characters, evenly spread, and not a path."""
-    kinds = all(re.search(kind, text) for kind in ("[a-z]", "[A-Z]", "[0-9]"))
-    return kinds and text.count("/") <= len(text) // 16 and text.count("-") < 4 and entropy(text) > 4.2
+_SHORT_TOKEN = re.compile(r"(?=[A-Za-z]*[0-9])(?=[0-9]*[A-Za-z])[A-Za-z0-9]{8,}")
 
 
 class Redactor:
@@ -127,9 +147,18 @@ class Redactor:
             self.found.append({"where": where, "name": name, "reason": reason})
 
     def know(self, value: str) -> None:
-        """A secret whose value is known: it is hidden in all that follows."""
-        if len(value) >= _KNOWN_LENGTH and value.lower() not in _HARMLESS_VALUES:
-            self._known.add(value)
+        """A secret whose value is known: it is hidden in all that follows, also where it was encoded."""
+        if len(value) < _KNOWN_LENGTH or value.lower() in _HARMLESS_VALUES or value in self._known:
+            return
+        data = value.encode("utf-8", "surrogateescape")
+        # Base64 of text that has the secret somewhere within: three ways, by where it begins.
+        forms = {value, quote(value, safe="", errors="surrogateescape"), quote_plus(value, errors="surrogateescape")}
+        forms |= {json.dumps(value)[1:-1], repr(value)[1:-1], json.dumps(value, ensure_ascii=False)[1:-1]}
+        for shift in range(3):
+            text = base64.b64encode(b"\0" * shift + data).decode("ascii")
+            inner = text[(0, 2, 3)[shift] : len(text) // 4 * 4 - 4 if (shift + len(data)) % 3 else len(text)]
+            forms |= {inner, inner.replace("+", "-").replace("/", "_")}
+        self._known |= {form for form in forms if len(form) >= _KNOWN_LENGTH}
 
     def env(self, environ: Mapping[str, str]) -> Dict[str, str]:
         """Environment variables."""
@@ -137,9 +166,7 @@ class Redactor:
 
     def named(self, name: str, value: str, where: str, place: str) -> str:
         """A value that has a name. Numbers and switches are no secrets, whatever they are called."""
-        if value.lower() in _HARMLESS_VALUES or value.startswith(HIDDEN):
-            return value
-        if (is_secret_name(name) and not _is_path(value)) or (may_be_secret_name(name) and looks_random(value)):
+        if _is_secret(name, value):
             self.know(value)
             self.note(where, place, "name")
             return HIDDEN
@@ -155,66 +182,136 @@ class Redactor:
                 option = ""
                 continue
             name, equals, value = word.partition("=")
-            option = name.lstrip("-") if word.startswith("--") and not equals else ""
+            bare = name[2:] if name.startswith("-D") else name.lstrip("-")  # as Java and CMake define
+            option = bare if word.startswith("--") and not equals else ""
             if equals and re.fullmatch(r"-{0,2}[\w.-]+", name):
-                shown.append(name + "=" + self.named(name.lstrip("-"), value, "argv", str(index)))
+                shown.append(name + "=" + self.named(bare, value, "argv", str(index)))
             else:
                 shown.append(self.text(word, "argv", str(index)))
         return shown
 
     def text(self, text: str, where: str, place: str) -> str:
         """Any text."""
-        for value in self._known:
+        for value in sorted(self._known, key=len, reverse=True) if self._known else ():
             if value in text:
                 text = text.replace(value, HIDDEN)
                 self.note(where, place, "value")
         lower = text.lower()
-        if "private key-----" in lower:
-            text = self._replace(_PRIVATE_KEY, text, where, place)
-        if ("=" in text or ":" in text) and any(hint in lower for hint in _HINTS):
+        if "private key" in lower:
+            text = self._replace(tokens.PRIVATE_KEY, text, where, place)
+        if _HINT.search(lower):
             text = "".join(self._line(line, where, place) for line in text.splitlines(keepends=True))
-        for literals, pattern in _SHAPES:
+        text = self._shapes(tokens.SHORT_SHAPES, text, lower, where, place)
+        if tokens.LONG_WORD.search(text):
+            text = "".join(self._long_words(line, where, place) for line in text.splitlines(keepends=True))
+        return text
+
+    def _shapes(self, shapes: Sequence[tokens.Shape], text: str, lower: str, where: str, place: str) -> str:
+        for literals, pattern in shapes:
             if any(literal in lower for literal in literals):
                 text = self._replace(pattern, text, where, place)
-        if max(map(len, text.split()), default=0) >= _LONG_LENGTH:
-            text = _LONG.sub(lambda match: self._long(match.group(), where, place), text)
         return text
+
+    def _long_words(self, line: str, where: str, place: str) -> str:
+        """A line, in which a word may be long enough for a token."""
+        if not tokens.LONG_WORD.search(line):
+            return line
+        line = self._shapes(tokens.SHAPES, line, line.lower(), where, place)
+        line = self._encoded(line, where, place)
+        return tokens.LONG.sub(lambda match: self._long(match, where, place), line)
 
     def _line(self, line: str, where: str, place: str) -> str:
         """One line, in which a name may be followed by its value."""
         lower = line.lower()
-        if not any(hint in lower for hint in _HINTS):
+        if not _HINT.search(lower):
             return line
-        return _ASSIGNED.sub(lambda match: self._assigned(match, where, place), line)
+        if "cookie" in lower:
+            line = _HEADER.sub(lambda match: self._cookies(match, where, place), line)
+        whole = _WHOLE_LINE.match(line)
+        if whole and _is_secret(whole.group("name"), whole.group("value")) and not _is_number(whole.group("value")):
+            self.note(where, place, "name")
+            return line[: whole.start("value")] + HIDDEN + line[whole.end("value") :]
+        if "=" in line or ":" in line:
+            line = self._assignments(line, where, place)
+        if "-" in line:
+            line = _OPTION.sub(lambda match: self._option(match, where, place), line)
+        return line
+
+    def _assignments(self, text: str, where: str, place: str) -> str:
+        """All names with values. What follows a name that is none of a secret's may begin with another name."""
+        parts: List[str] = []
+        position = 0
+        while True:
+            match = _ASSIGNED.search(text, position)
+            if match is None:
+                return "".join(parts) + text[position:]
+            shown = self._assigned(match, where, place)
+            parts += [text[position : match.start()], shown]
+            position = match.end()
+            if shown == match.group():
+                position = match.end("mid")
+                parts[-1] = text[match.start() : position]
+            elif match.group()[-1] not in "'\"}":
+                position = _REST.match(text, position).end()  # type: ignore[union-attr]
 
     def _assigned(self, match: "re.Match[str]", where: str, place: str) -> str:
-        name, value = match.group("name"), match.group("value")
-        if not is_secret_name(name) and not may_be_secret_name(name):
+        name, value = match.group("name", "value")
+        if value[:1] != "{" and not is_secret_name(name) and not may_be_secret_name(name):
             return match.group()
-        bare = value.strip("b'\"") if value[:1] in "b'\"" else value
-        if not bare or bare.lower() in _HARMLESS_VALUES or bare.startswith(HIDDEN[:4]):
-            return match.group()
-        quoted = value[:1] in "'\"" or value[:2] in ("b'", 'b"')
-        secret = is_secret_name(name) and not _is_number(bare) and (quoted or "=" in match.group("mid") or _odd(bare))
-        if not (secret and not _is_path(bare)) and not (may_be_secret_name(name) and looks_random(bare)):
+        if value[:1] == "{":
+            bare = value[1:-1]
+            if not is_secret_name(name) or ":" in bare or "," in bare:  # a dict or a set, which is looked into
+                inner = self._assignments(bare, where, place)
+                return name + match.group("mid") + "{" + inner + "}"
+        else:
+            bare = value.lstrip("bfru").strip("'\"") if value[-1:] in "'\"" else value.lstrip("'\"")
+        quoted = value[:1] in "'\"" or value[1:2] in ("'", '"')
+        sure = quoted or "=" in match.group("mid") or _odd(bare)
+        if not sure or _is_number(bare) or bare.startswith(HIDDEN[:4]) or not _is_secret(name, bare):
             return match.group()
         self.note(where, place, "name")
         hidden = "'" + HIDDEN + "'" if quoted else HIDDEN
         return name + match.group("mid") + hidden
 
+    def _option(self, match: "re.Match[str]", where: str, place: str) -> str:
+        bare = match.group("value").strip("'\"")
+        if _is_number(bare) or not _is_secret(match.group("name"), bare):
+            return match.group()
+        self.note(where, place, "name")
+        return match.group()[: match.start("value") - match.start()] + HIDDEN
+
+    def _cookies(self, match: "re.Match[str]", where: str, place: str) -> str:
+        def hide(found: "re.Match[str]") -> str:
+            if found.group("name").lower() in _COOKIE_ATTRIBUTES or found.group("value").startswith(HIDDEN):
+                return found.group()
+            self.note(where, place, "name")
+            return found.group("name") + "=" + HIDDEN
+
+        return match.group("name") + match.group("mid") + _COOKIE.sub(hide, match.group("value"))
+
+    def _encoded(self, text: str, where: str, place: str) -> str:
+        """Base64 in which there is something to hide."""
+        for word, plain in tokens.decoded(text):
+            inner = Redactor()
+            inner._known = self._known
+            if inner.text(plain, where, place) != plain:
+                text = text.replace(word, HIDDEN)
+                self.note(where, place, "value")
+        return text
+
     def _replace(self, pattern: "re.Pattern[str]", text: str, where: str, place: str) -> str:
         def hide(match: "re.Match[str]") -> str:
             value = match.groupdict().get("value") or match.group()
-            if value.startswith(HIDDEN):
+            if value.startswith(HIDDEN) or not value.strip("*x•.-#"):
                 return match.group()
             self.note(where, place, "value")
             return match.group().replace(value, HIDDEN)
 
         return pattern.sub(hide, text)
 
-    def _long(self, text: str, where: str, place: str) -> str:
-        if not _is_long_secret(text):
-            return text
+    def _long(self, match: "re.Match[str]", where: str, place: str) -> str:
+        if not tokens.is_long_secret(match.group(), match.string[max(0, match.start() - 40) : match.start()]):
+            return match.group()
         self.note(where, place, "value")
         return HIDDEN
 
@@ -235,42 +332,52 @@ class Redactor:
         for member in error.get("members", []):
             self._exception(member)
 
-    def local(self, local: Local, place: str, depth: int = 0) -> None:
-        """A local variable with what it contains, in place."""
+    def local(self, local: Local, place: str, depth: int = 0, *, secret: bool = False) -> None:
+        """A local variable with what it contains, in place. `secret`: what it lies in is called so."""
         name, preview = local.get("name", "").strip("'\""), local.get("preview", "")
         where = "{} {}".format(place, name) if depth == 0 else place
-        if self._is_secret(name, local, preview):
+        secret = secret or is_secret_name(name)
+        if self._hides(name, local, preview, secret):
             self.note("locals", where, "name")
             self.know(preview.strip("b'\""))
-            name_of, kind = local.get("name", ""), local.get("type", "")
-            values = cast(Dict[str, Any], local)
-            values.clear()
-            values.update(name=name_of, type=kind, preview=HIDDEN, redacted=True)
+            self._blank(local)
             return
         for item in local.get("items", []):
-            self.local(item, where, depth + 1)
-        for column in local.get("columns", []):
-            self._column(column, where)
-        local["preview"] = self.text(preview, "locals", where)
+            self.local(item, where, depth + 1, secret=secret)
+        hidden = [self._column(column, where) for column in local.get("columns", [])]
+        if any(hidden) or (secret and (local.get("items") or _is_text(local))):
+            local["preview"] = HIDDEN  # it shows the values once more
+        else:
+            local["preview"] = self.text(preview, "locals", where)
 
-    def _is_secret(self, name: str, local: Local, preview: str) -> bool:
-        """Text is, containers and objects are looked into, numbers and arrays are what people need to see."""
+    def _blank(self, local: Local) -> None:
+        kept = {"name": local.get("name", ""), "type": local.get("type", "")}
+        values = cast(Dict[str, Any], local)
+        values.clear()
+        values.update(kept, preview=HIDDEN, redacted=True)
+
+    def _hides(self, name: str, local: Local, preview: str, secret: bool) -> bool:
+        """Text is hidden, containers and objects are looked into, numbers and arrays are what people need to see."""
         if local.get("type") not in ("str", "bytes", "bytearray", "SecretStr", "SecretBytes"):
             return False
         bare = preview.strip("b'\"")
-        if bare.lower() in _HARMLESS_VALUES or _is_path(bare):
-            return False
-        return is_secret_name(name) or (may_be_secret_name(name) and looks_random(bare))
+        return (secret and not _is_harmless(bare)) or _is_secret(name, bare)
 
-    def _column(self, column: Dict[str, Any], place: str) -> None:
-        if is_secret_name(str(column.get("name", ""))):
+    def _column(self, column: Dict[str, Any], place: str) -> bool:
+        """Whether the values of a column were hidden."""
+        if is_secret_name(str(column.get("name", ""))) and str(column.get("dtype", "object"))[:1] not in "iufb":
             self.note("locals", "{} {}".format(place, column.get("name")), "name")
             for key in ("top", "min", "max"):
                 column.pop(key, None)
-            return
+            return True
         top = column.get("top")
         if isinstance(top, dict):
             column["top"] = {self.text(str(key), "locals", place): value for key, value in top.items()}
+        return False
+
+
+def _is_text(local: Local) -> bool:
+    return str(local.get("dtype", "")).startswith(("object", "<U", "|S", "str"))
 
 
 def _is_path(value: str) -> bool:
