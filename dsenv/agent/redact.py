@@ -83,6 +83,7 @@ _HINT = re.compile(
 )
 _COOKIE_ATTRIBUTES = frozenset(["path", "domain", "expires", "samesite", "max-age", "version"])
 _KNOWN_LENGTH = 6
+_LOOKED_AT = 8192
 _HARMLESS_VALUES = frozenset(["", "true", "false", "none", "null", "yes", "no", "0", "1", "nan", "undefined", "..."])
 
 
@@ -205,6 +206,13 @@ class Redactor:
         if tokens.LONG_WORD.search(text):
             text = "".join(self._long_words(line, where, place) for line in text.splitlines(keepends=True))
         return text
+
+    def data(self, data: bytes, where: str, place: str) -> bytes:
+        """Bytes that may be text; what has zeros in it is none."""
+        if b"\0" in data[:_LOOKED_AT]:
+            return data
+        # latin-1 gives every byte back as it was; the patterns are ASCII.
+        return self.text(data.decode("latin-1"), where, place).encode("latin-1")
 
     def _shapes(self, shapes: Sequence[tokens.Shape], text: str, lower: str, where: str, place: str) -> str:
         for literals, pattern in shapes:

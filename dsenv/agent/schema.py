@@ -201,6 +201,7 @@ class Stdin(TypedDict, total=False):
     blob: str
     size: int
     truncated: bool
+    redacted: bool  # there were secrets in it, which `blob` has not
 
 
 class Resources(TypedDict, total=False):

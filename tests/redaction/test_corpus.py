@@ -18,6 +18,9 @@ import pytest
 
 from dsenv.agent.redact import HIDDEN, Redactor
 from dsenv.agent.schema import Local
+from dsenv.runs.index import newest
+from dsenv.runs.record import Record
+from dsenv.runs.store.folder import FolderStore
 from tests.redaction.corpus import INNOCENT_NAMES, INNOCENT_TEXT, Shape, secrets
 
 SECRETS = secrets()
@@ -74,6 +77,22 @@ def test_a_name_that_only_looks_alike_keeps_its_value(name: str, value: str) -> 
     assert local["preview"] == repr(value)
     assert redactor.text(f"{name}={value!r}", "output", "stdout") == f"{name}={value!r}"
     assert redactor.found == []
+
+
+def test_standard_input_is_kept_without_the_secrets_in_it(tmp_path: Path) -> None:
+    store = tmp_path / "store"
+    for given in (b"rows: 3\npassword=correct-horse-9\n", b"rows: 3\nkey: id\n", b"\0\1password=correct-horse-9"):
+        agent = [sys.executable, "-m", "dsenv.agent", "capture", "--store", str(store), "--"]
+        done = subprocess.run([*agent, "cat"], cwd=tmp_path, input=given, capture_output=True, check=True)
+        assert done.stdout == given
+    opened = FolderStore(store)
+    kept = [Record(opened, run.id) for run in newest(opened)][::-1]
+    stdins = [(record.data["stdin"]["redacted"], record.blob(record.data["stdin"]["blob"])) for record in kept]
+    assert stdins == [
+        (True, b"rows: 3\npassword=<redacted>\n"),
+        (False, b"rows: 3\nkey: id\n"),
+        (False, b"\0\1password=correct-horse-9"),
+    ]
 
 
 PROGRAM = """

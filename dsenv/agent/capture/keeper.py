@@ -77,11 +77,15 @@ class Keeper(threading.Thread):
             },
         )
 
+    def start(self) -> None:
+        # Before this thread steps back: what it starts would stand behind with it, and see what is read too late.
+        self._watch_inputs()
+        super().start()
+
     def run(self) -> None:
         _step_back()
         self.output.start()
         try:
-            self._watch_inputs()
             self._keep()
         except Exception as problem:  # noqa: BLE001 - a traceback would go to the command's stderr
             self.trouble.append("{}: {}".format(type(problem).__name__, problem))
@@ -243,7 +247,9 @@ class Keeper(threading.Thread):
         self.trouble += trouble + told.trouble
         values["inputs"] = len(inputs)
         if stdin:
-            self._try(lambda: values["stdin"].update(blob=writer.blob(stdin)))
+            kept = self.redactor.data(stdin, "stdin", values["stdin"].get("kind", ""))
+            values["stdin"]["redacted"] = kept != stdin
+            self._try(lambda: values["stdin"].update(blob=writer.blob(kept)))
         self._try(lambda: self._put("frames.json", frames))
         lines = b"".join(_json(item) + b"\n" for item in inputs)
         self._try(lambda: writer.put(record.key(self.run_id, "inputs.jsonl"), lines))

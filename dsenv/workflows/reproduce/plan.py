@@ -154,7 +154,9 @@ def _accounts(
     stdin = data.get("stdin", {})
     if stdin.get("blob"):
         note = f"{stdin.get('size', 0)} bytes" + (", the beginning only" if stdin.get("truncated") else "")
-        (lost if stdin.get("truncated") else restored).append(Item("stdin", stdin.get("kind", ""), note))
+        note += ", with the secrets in it hidden" if stdin.get("redacted") else ""
+        whole = not stdin.get("truncated") and not stdin.get("redacted")
+        (restored if whole else lost).append(Item("stdin", stdin.get("kind", ""), note))
     elif stdin.get("kind") == "terminal":
         lost.append(Item("stdin", "terminal", "what was typed is not recorded; it is empty here"))
     restored += listings.account(record.inputs())
