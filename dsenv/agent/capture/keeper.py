@@ -197,6 +197,8 @@ class Keeper(threading.Thread):
     def finish(self, values: Dict[str, Any], stdin: Optional[bytes]) -> Dict[str, Any]:
         """Write the record of a command that ended. Returns it, with `store` and `record`, for `--json`."""
         self._ended.set()
+        if self.watcher is not None:
+            self.watcher.stop()
         self.join()
         self.box.close()
         self.output.close()

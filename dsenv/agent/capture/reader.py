@@ -65,6 +65,14 @@ def holder(pid: int, path: str) -> int:
     return 0
 
 
+def has_ended(pid: int) -> bool:
+    """Whether a child of ours has ended; it is not reaped by that."""
+    try:
+        return os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
+    except (AttributeError, OSError):
+        return False
+
+
 def _children(pid: int) -> List[int]:
     try:
         with open("/proc/{0}/task/{0}/children".format(pid), encoding="ascii") as file:

@@ -75,10 +75,13 @@ class Watcher(threading.Thread):
         finally:
             self.ready.set()
 
-    def finish(self) -> List[Dict[str, Any]]:
-        """The inputs, when the command has ended, as events of the kind that its Pythons write."""
+    def stop(self) -> None:
+        """The command has ended. What was seen is still looked at, and the system takes its time to end a queue."""
         self._ended = True
         os.write(self._ring, b".")
+
+    def finish(self) -> List[Dict[str, Any]]:
+        """The inputs, after `stop`, as events of the kind that the command's Pythons write."""
         self.join()
         os.close(self._ring)
         os.close(self._wake)
@@ -94,6 +97,8 @@ class Watcher(threading.Thread):
 
     def _watch(self) -> None:
         self._keep_declared()
+        if self._ended or reader.has_ended(self._pid):
+            return  # the system needs ten milliseconds to end a queue, and there is nothing to see any more
         queue = inotify.Notify()
         try:
             self._add_all(queue)
