@@ -91,3 +91,11 @@ def place(value: Mapping[str, Any] | None) -> str:
     """Where the user's code failed: file:line in function."""
     frame = (value or {}).get("frame")
     return f"{frame['file']}:{frame['line']} in {frame['function']}" if frame else ""
+
+
+def out_of_memory(value: Mapping[str, Any]) -> str:
+    """Where memory ran out, of the signature of a run that says so: file:line, in function: the line."""
+    frame = value.get("frame")
+    if not frame:
+        return f"it ran out of memory: {value.get('message')}"
+    return f"it ran out of memory at {frame['file']}:{frame['line']}, in {frame['function']}: {frame['line_text']}"

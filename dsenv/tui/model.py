@@ -86,8 +86,21 @@ class State:
 
     @property
     def frames(self) -> tuple[FrameRow, ...]:
-        """The rows of the traceback of the run that is open."""
+        """The rows of the traceback of the run that is open; of one that was killed, of the run that explains it."""
+        explained = self.explained
+        if explained is not None:
+            return frame_rows(explained, all_frames=self.all_frames, heading="with less memory")
         return frame_rows(self.details.failure if self.details else None, all_frames=self.all_frames)
+
+    @property
+    def explained(self) -> schema.Failure | None:
+        """What the run that was killed for want of memory was doing, as a run with less memory says."""
+        result = self.reproduction
+        if result is None or result.explained_by is None or result.frames is None or result.observed is None:
+            return None
+        primary, failures = result.frames["primary"], result.frames["failures"]
+        known = primary is not None and 0 <= primary < len(failures) and result.observed["kind"] == "signal"
+        return failures[primary] if known and primary is not None else None
 
     @property
     def selected(self) -> FrameRow | None:
@@ -252,14 +265,13 @@ def searchable(run: RunSummary) -> str:
     return " ".join(str(word) for word in words if word).lower()
 
 
-def frame_rows(failure: schema.Failure | None, *, all_frames: bool) -> tuple[FrameRow, ...]:
+def frame_rows(failure: schema.Failure | None, *, all_frames: bool, heading: str = "") -> tuple[FrameRow, ...]:
     """The exception that ended it first, its deepest frame on top; then what led to it.
 
     Frames of libraries are left out unless `all_frames`, or unless nothing of the user's is there.
     """
     rows: list[FrameRow] = []
     links = {"cause": "caused by", "context": "while handling"}
-    heading = ""
     for number, error in enumerate(failure.get("exceptions", []) if failure else []):
         rows.append(FrameRow(error, None, heading, (number, -1)))
         frames = error.get("frames", [])
@@ -280,7 +292,7 @@ def _first_user_row(state: State) -> int:
 def twin(state: State, row: FrameRow | None) -> schema.FrameDetail | None:
     """The frame of the reproduction that corresponds to a frame of the record, None when there is none."""
     result = state.reproduction
-    if row is None or row.frame is None or result is None or result.frames is None:
+    if row is None or row.frame is None or result is None or result.frames is None or state.explained is not None:
         return None
     primary = result.frames["primary"]
     failures = result.frames["failures"]

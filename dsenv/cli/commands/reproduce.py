@@ -11,10 +11,11 @@ import typer
 from dsenv.cli import options, output
 
 if TYPE_CHECKING:
-    from dsenv.agent import schema
     from dsenv.workflows.reproduce import Options
-    from dsenv.workflows.reproduce.model import CodeChoice, Item, Plan, Reproduction
+    from dsenv.workflows.reproduce.model import CodeChoice, Difference, Item, Plan, Reproduction
 
+_SHOWN = 12  # differences; the first ones are the likeliest
+_ALIKE = 3  # items of a kind that are named
 _MEANING = {
     "same-failure": "the same failure, reproduced here",
     "different-failure": "it fails here too, but differently",
@@ -108,15 +109,27 @@ def _result_lines(result: Reproduction) -> Iterator[str]:
     if result.verdict != "cannot-reproduce":
         yield f"observed    {_failure(result.observed)}"
     if result.explained_by:
-        yield f"explained   {_out_of_memory(result.explained_by.signature)}"
+        yield f"explained   {wording.printable(wording.out_of_memory(result.explained_by.signature))}"
     if result.differences:
         yield "differences, the likeliest cause first"
-        for difference in result.differences:
-            yield f"  {difference.what} {wording.printable(difference.name)}: {wording.printable(difference.why)}"
+        for difference in result.differences[:_SHOWN]:
+            yield from _difference(difference)
+        if len(result.differences) > _SHOWN:
+            yield f"  and {len(result.differences) - _SHOWN} more: --json"
     else:
         yield from _items("not restored", result.not_restored)
     if result.scratch:
         yield f"kept        {result.scratch}"
+
+
+def _difference(difference: Difference) -> Iterator[str]:
+    from dsenv import wording
+
+    name = " ".join(filter(None, (difference.what, wording.printable(difference.name))))
+    sides = "" if difference.here == "not restored" else f" ({difference.recorded} there, {difference.here} here)"
+    yield f"  {name}{wording.printable(sides)}: {wording.printable(difference.why)}"
+    if difference.fix:
+        yield f"    next: {wording.printable(difference.fix)}"
 
 
 def _failure(signature: object) -> str:
@@ -129,20 +142,17 @@ def _failure(signature: object) -> str:
     return wording.printable(wording.signature(value) + (f"  at {where}" if where else ""))
 
 
-def _out_of_memory(signature: schema.Signature) -> str:
-    from dsenv import wording
-
-    frame = signature["frame"]
-    if frame is None:
-        return wording.printable(f"it ran out of memory: {signature['message']}")
-    place = f"{frame['file']}:{frame['line']}, in {frame['function']}"
-    return wording.printable(f"it ran out of memory at {place}: {frame['line_text']}")
-
-
 def _items(title: str, items: tuple[Item, ...]) -> Iterator[str]:
     from dsenv import wording
 
     if items:
         yield title
+    # Many of a kind that are treated alike are one line: all of them are in the JSON.
+    kinds: dict[tuple[str, str], list[Item]] = {}
     for item in items:
-        yield f"  {item.what} {wording.shorten(item.name, 60)}: {wording.printable(item.note)}"
+        kinds.setdefault((item.what, item.note), []).append(item)
+    for (what, note), alike in kinds.items():
+        names = [item.name for item in alike] if len(alike) <= _ALIKE else [f"{len(alike)} of them"]
+        for name in names:
+            words = " ".join(filter(None, (what, wording.shorten(name, 60))))
+            yield f"  {words}: {wording.printable(note)}"

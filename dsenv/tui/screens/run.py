@@ -15,7 +15,7 @@ from dsenv.tui import model
 from dsenv.tui.widgets import facts, traceback
 from dsenv.tui.widgets.locals import LocalsTable
 from dsenv.tui.widgets.output import OutputView
-from dsenv.wording import command, failure, printable, shorten, signature
+from dsenv.wording import command, failure, out_of_memory, printable, shorten, signature
 
 if TYPE_CHECKING:
     from dsenv.tui.app import DsenvApp
@@ -160,4 +160,6 @@ def _verdict(state: model.State) -> Text:
     why = f": {result.reason}" if result.reason else ""
     if result.verdict == "different-failure":
         why = f": {signature(result.observed)}"
+    if result.explained_by:
+        why += f": {out_of_memory(result.explained_by.signature)}"
     return Text.assemble((result.verdict, style), printable(why), "   recorded ", recorded)
