@@ -161,7 +161,7 @@ def _processors(account: Account, there: Mapping[str, Any], here: Mapping[str, A
     if usable < ours and means.affinity:
         account.decide(affinity=usable)
         account.say(True, "cpu", "usable", f"runs on {usable} of {ours} processors")
-    elif usable > ours:
+    else:
         account.decide(usable=usable)
         account.say(True, "cpu", "usable", f"os.sched_getaffinity() names {usable} processors, in Python")
         account.say(False, "cpu", "processors", f"{usable} there, {ours} here: compiled code counts those; {_MATCHING}")
