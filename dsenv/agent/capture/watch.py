@@ -23,6 +23,7 @@ FILES = 20_000  # that are noted
 _DECLARED = 10_000
 _ASKED = 200  # files whose reader is looked for
 _BACKLOG = 200_000  # events
+_TICK = 20_000_000  # nanoseconds by which a file's time may lag behind the clock
 _PATIENCE = 2.0  # seconds after the end of the command
 _DEPTH = 4  # in a folder that nothing marks as a project
 _SYSTEM = ("/proc/", "/sys/", "/dev/", "/usr/", "/lib/", "/lib64/", "/bin/", "/sbin/", "/etc/", "/run/")
@@ -48,6 +49,7 @@ class Watcher(threading.Thread):
     def __init__(self, wanted: Wanted, spool: Spool, pid: int) -> None:
         super().__init__(name="inputs", daemon=True)
         self._wanted, self._pid = wanted, pid
+        self._began = wanted.started_ns - _TICK
         self._room = Room(spool.copies, INPUT_CAP, INPUTS_CAP, opened=self.own)
         self._told = reader.Told(spool)
         self.trouble: List[str] = []
@@ -60,7 +62,7 @@ class Watcher(threading.Thread):
         self._own: "Counter[Tuple[int, str]]" = Counter()
         self._paths: Dict[int, str] = {}
         self._wake, self._ring = os.pipe()
-        self._ended = False
+        self._ended = threading.Event()
         self._deadline: Optional[float] = None
 
     def own(self, path: str) -> None:
@@ -77,7 +79,7 @@ class Watcher(threading.Thread):
 
     def stop(self) -> None:
         """The command has ended. What was seen is still looked at, and the system takes its time to end a queue."""
-        self._ended = True
+        self._ended.set()
         os.write(self._ring, b".")
 
     def finish(self) -> List[Dict[str, Any]]:
@@ -91,13 +93,13 @@ class Watcher(threading.Thread):
             for path, item in self.found.items()
             if path
             and path not in self._told.paths
-            and (path in self._confirmed or item["mtime_ns"] < self._wanted.started_ns)
+            and (path in self._confirmed or item["mtime_ns"] < self._began)
         ]
         return [*self._declared, *seen]
 
     def _watch(self) -> None:
         self._keep_declared()
-        if self._ended or reader.has_ended(self._pid):
+        if self._ended.is_set() or reader.has_ended(self._pid):
             return  # the system needs ten milliseconds to end a queue, and there is nothing to see any more
         queue = inotify.Notify()
         try:
@@ -106,7 +108,7 @@ class Watcher(threading.Thread):
             poll = select.poll()
             poll.register(queue.handle, select.POLLIN)
             poll.register(self._wake, select.POLLIN)
-            while not self._ended:
+            while not self._ended.is_set():
                 poll.poll()
                 self._handle(queue)
             self._handle(queue)
@@ -124,7 +126,7 @@ class Watcher(threading.Thread):
             if not os.path.exists(path):
                 self.trouble.append("the declared input {} is not there".format(word))
             for file in _files(path):
-                item = self._room.take(file, self._wanted.started_ns)
+                item = self._room.take(file, self._began)
                 if item is not None:
                     self._declared.append(dict(item, how="declared", pid=self._pid))
 
@@ -139,7 +141,7 @@ class Watcher(threading.Thread):
                 self._add(queue, folder)
                 if count % 64 == 0:
                     self._handle(queue)
-                if self._ended:
+                if self._ended.is_set():
                     return
         except inotify.Full:
             text = "only {} folders could be watched for what other programs and compiled code read"
@@ -162,7 +164,7 @@ class Watcher(threading.Thread):
                 base = self._paths[watch]
                 self._event(os.path.join(base, name) if name else base, mask)
                 waiting.extend(queue.read())
-            if self._ended and not self._in_time():
+            if self._ended.is_set() and not self._in_time():
                 return
 
     def _in_time(self) -> bool:
@@ -190,7 +192,7 @@ class Watcher(threading.Thread):
         elif mask & inotify.CLOSE_WRITE and path not in self._confirmed:
             # What was there before the command began is what it began with, also when it was opened to be changed.
             known = self.found.get(path)
-            if known is None or known["mtime_ns"] >= self._wanted.started_ns:
+            if known is None or known["mtime_ns"] >= self._began:
                 self.found.pop(path, None)
                 self.written.add(path)
 
@@ -216,8 +218,8 @@ class Watcher(threading.Thread):
             text = "more than {} files were opened by other programs or compiled code; the others are not noted"
             self._say(text.format(FILES))
             return
-        who = reader.holder(self._pid, path) if len(self.found) < _ASKED and not self._ended else 0
-        item = self._room.take(path, self._wanted.started_ns)
+        who = reader.holder(self._pid, path) if len(self.found) < _ASKED and not self._ended.is_set() else 0
+        item = self._room.take(path, self._began)
         if item is not None:
             pythons = self._told.pythons
             how = how or ("native" if (who in pythons if who else bool(pythons)) else "child")
