@@ -11,7 +11,7 @@ from dsenv.events import Cancel, Emit, Notice, step
 from dsenv.runs import index, restore
 from dsenv.runs.record import Record
 from dsenv.runs.store import open_store
-from dsenv.workflows.reproduce import environment, memory
+from dsenv.workflows.reproduce import environment, memory, objects
 from dsenv.workflows.reproduce.differences import differences, unmet
 from dsenv.workflows.reproduce.model import CodeChoice, Isolation, Item, Means, Plan, Reproduction, Verdict
 from dsenv.workflows.reproduce.plan import plan as make_plan
@@ -131,7 +131,7 @@ def _judge(record: Record, scratch: Scratch, ran: Ran, options: Options) -> Repr
         return dataclasses.replace(broken, not_restored=(*made.not_restored, *scratch.notes, *ran.told.refused))
     recorded, observed = record.data.get("signature"), scratch.as_recorded(again.data.get("signature"))
     verdict = compare(scratch.comparable(recorded), scratch.comparable(observed))
-    found_out = [*scratch.notes, *ran.told.refused, *unmet(record, again)]
+    found_out = [*scratch.notes, *ran.told.refused, *unmet(record, again), *objects.unanswered(again)]
     if verdict != "same-failure" and not options.clock:
         note = "it is today's; --clock recorded begins Python's when the recorded run began"
         found_out.append(Item("clock", "", note))

@@ -32,6 +32,12 @@ def account(inputs: list[schema.Input]) -> tuple[list[Item], list[Item]]:
     return restored, lost
 
 
+def unanswered(again: Record) -> list[Item]:
+    """The calls of a reproduction that the record has no answer to; see `dsenv.agent.replay.objects`."""
+    told = [text for text in again.data.get("trouble", []) if " was not recorded: it failed as if " in text]
+    return [Item("object", text.split(" ", 1)[0], text) for text in dict.fromkeys(told)]
+
+
 def write(record: Record, folder: Path) -> dict[str, Any]:
     """Put answers and contents into `folder`; returns what the replay is told of them."""
     calls = _calls(record)
