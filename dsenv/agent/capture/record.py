@@ -108,7 +108,10 @@ def _keep(item: Input, copy: Optional[str], copies: str, writer: Writer) -> None
 
 def _digest_unchanged(item: Input) -> None:
     """The digest of a file that was too large to copy, if it is still what was read."""
-    info = os.stat(item["path"])
+    try:
+        info = os.stat(item["path"])
+    except OSError:
+        return  # it is gone, or no file of this machine
     if info.st_mtime_ns == item.get("mtime_ns") and info.st_size == item.get("size") and info.st_size <= _HASH_LIMIT:
         item["sha256"], _ = digest_of(item["path"])
 
