@@ -23,13 +23,13 @@ _PATTERNS = (
 
 # What explains the exit code of a command, best first. An exception that nobody caught, and an exit in an exception
 # handler, end a process; the others do not, but the program may have ended because of them.
-_EXPLAIN = (("uncaught", "exit"), ("logged",), ("worker", "thread", "task", "notebook"))
+_EXPLAIN = (("uncaught", "exit"), ("logged",), ("worker", "thread", "notebook"))
 
 # What a failure is called that is no exception but an exit.
-EXITS = ("SystemExit", "os._exit")
+EXITS = ("SystemExit", "os._exit", "click.exceptions.Exit", "typer.exceptions.Exit")
 
 # What is told of a process that raised nothing.
-_PLACES = ("time-out", "memory", "signal", "fatal")
+_PLACES = ("time-out", "memory", "signal")
 
 # By these a process dies of what it did itself, at the place where it did it. By others it dies wherever it is.
 _OWN_FAULT = ("SIGSEGV", "SIGABRT", "SIGBUS", "SIGFPE", "SIGILL")
@@ -89,6 +89,10 @@ def of_failure(failure: Failure, root: str) -> Optional[Signature]:
     if not exceptions or is_exit(failure) or failure.get("how") in _PLACES:
         return None
     error = exceptions[0]
+    if failure.get("how") == "fatal":
+        crashed = _signature("signal", signal=error.get("type"))
+        crashed["frame"] = _frame(error, root)
+        return crashed
     found = _signature("exception", kind_of=error.get("type"), cause=_cause(exceptions))
     found["message"] = normalise(error.get("message", ""))
     found["frame"] = _frame(error, root)
@@ -207,7 +211,8 @@ def choose(failures: List[Failure], exit: Optional[int], later: bool) -> Optiona
     exceptions = [index for index, failure in enumerate(failures) if not is_exit(failure)]
     exits = [index for index in range(len(failures)) if index not in exceptions]
     choices = [[i for i in exceptions if failures[i].get("how") in hows] for hows in _EXPLAIN]
-    for found in (*choices, exits):
+    tasks = [i for i in exceptions if failures[i].get("how") == "task"]
+    for found in (*choices, exits, tasks):
         if found:
             last = max(found, key=lambda i: failures[i].get("when", 0))
             code = cast(Dict[str, Any], failures[last]).get("code", 1)

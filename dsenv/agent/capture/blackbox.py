@@ -13,12 +13,14 @@ import signal
 import threading
 from contextlib import suppress
 from time import monotonic, time_ns
-from typing import Callable, Dict, List, NamedTuple, Optional, Tuple, cast
+from typing import TYPE_CHECKING, Callable, Dict, List, NamedTuple, Optional, Tuple, cast
 
-from dsenv.agent.capture import dumps, processes
 from dsenv.agent.capture.limits import MemoryLimits, Use
 from dsenv.agent.capture.spool import Spool, request
 from dsenv.agent.schema import BlackBox, Stack
+
+if TYPE_CHECKING:
+    from dsenv.agent.capture import dumps, processes
 
 MARKS = (0.8, 0.9, 0.95, 0.98)
 SIGTERM_PATIENCE = 0.05
@@ -99,6 +101,8 @@ class Watch(threading.Thread):
 
     def _time_out(self) -> None:
         """Stacks first, then SIGTERM for every process of the command, and SIGKILL for those that stay."""
+        from dsenv.agent.capture import processes
+
         self.dump("time-out", _TIMEOUT_PATIENCE)
         victims = processes.tree(self._pid)
         if self._over.is_set() or not victims:
@@ -132,6 +136,8 @@ class Watch(threading.Thread):
         self._keep(entry)
 
     def _ask(self, look: bool, *, largest_first: bool) -> List[int]:
+        from dsenv.agent.capture import processes
+
         assert self._request.dump is not None and self._request.look is not None
         self._events = self._size_of_events()
         found = [process.pid for process in processes.tree(self._pid)]
@@ -192,6 +198,8 @@ class Watch(threading.Thread):
 
     def _dumps(self, pid: int) -> List[dumps.Dump]:
         """What a process has dumped since it was last read."""
+        from dsenv.agent.capture import dumps
+
         assert self._spool is not None
         try:
             with open(self._spool.stacks_file(pid), "rb") as file:
@@ -225,10 +233,14 @@ class Watch(threading.Thread):
 
 
 def _may_be_asked(pid: int, number: int) -> bool:
+    from dsenv.agent.capture import processes
+
     return processes.catches(pid, number) and not processes.waits_for_signal(pid)
 
 
 def _send(process: processes.Process, number: int) -> None:
+    from dsenv.agent.capture import processes
+
     if processes.lives(process):
         with suppress(OSError):
             os.kill(process.pid, number)

@@ -12,6 +12,7 @@ from dsenv.agent.schema import BlackBox, Failure, FrameDetail, Stack
 
 _BEFORE, _AFTER = 6, 4
 _LINE, _FILE = 400, 4 << 20
+_PICKLED = "<dynamic-code>"  # cloudpickle's name for the file of a function
 _MOST = 20  # threads of one moment
 _STANDARD_LIBRARY = re.compile(r"/lib(?:64)?/python3[\d.]*/")
 
@@ -19,8 +20,9 @@ _STANDARD_LIBRARY = re.compile(r"/lib(?:64)?/python3[\d.]*/")
 class Sources:
     """Source lines of frames, with each file read once."""
 
-    def __init__(self, root: str) -> None:
+    def __init__(self, root: str, scripts: Sequence[str] = ()) -> None:
         self._root = root.rstrip("/") + "/"
+        self._scripts = scripts
         self._lines: Dict[str, List[str]] = {}
 
     def complete(self, frames: Sequence[FrameDetail], argv: Sequence[str] = ()) -> None:
@@ -29,6 +31,8 @@ class Sources:
         `argv` are the arguments of their Python, which may be the source.
         """
         for frame in frames:
+            if frame["file"] == _PICKLED:
+                frame["file"] = self._script_of(frame)
             file, line = frame["file"], frame["line"]
             if frame.get("source") or not (os.path.isabs(file) or file == "<string>"):
                 continue
@@ -37,6 +41,15 @@ class Sources:
             frame["first_line"], frame["source"] = first, [text[:_LINE] for text in lines[first - 1 : line + _AFTER]]
             if not frame.get("locals"):
                 frame["user"] = self._is_user(file)
+
+    def _script_of(self, frame: FrameDetail) -> str:
+        """Which script a function is of that was sent to another process by value: only those of scripts are."""
+        name = frame["function"].rpartition(".")[2]
+        for script in self._scripts:
+            above = self._of(script)[: frame["line"]]
+            if any(re.match(r"\s*(?:async )?def {}\b".format(re.escape(name)), text) for text in above):
+                return script
+        return frame["file"]
 
     def _of(self, file: str) -> List[str]:
         if file not in self._lines:
@@ -58,11 +71,16 @@ def _of_words(argv: Sequence[str]) -> List[str]:
     return argv[argv.index("-c") + 1].split("\n") if "-c" in argv[:-1] else []
 
 
-def complete(failures: Sequence[Failure], root: str, pythons: Mapping[int, Mapping[str, Any]]) -> None:
-    """Add what is not known yet: the source of frames that have none, and the arguments of their Python."""
-    sources = Sources(root)
+def complete(failures: Sequence[Failure], root: str, cwd: str, pythons: Sequence[Mapping[str, Any]]) -> None:
+    """Add what is not known yet: the source of frames that have none, and the arguments of their Python.
+
+    `pythons` are the events of the command's Pythons, which began in `cwd`.
+    """
+    known = {python.get("pid"): python for python in pythons}
+    words = [str(word) for python in pythons for word in python.get("argv", [])[1:3]]
+    sources = Sources(root, [os.path.join(cwd, word) for word in dict.fromkeys(words) if word.endswith(".py")])
     for failure in failures:
-        python = pythons.get(failure.get("pid", 0), {})
+        python = known.get(failure.get("pid"), {})
         if not failure.get("argv"):
             failure["argv"], failure["ppid"] = list(python.get("argv", [])), int(python.get("ppid", 0))
         for error in failure.get("exceptions", []):

@@ -16,7 +16,7 @@ from time import monotonic, time_ns
 from typing import Any, Callable, Dict, List, Mapping, Optional, Tuple, cast
 
 from dsenv import __version__
-from dsenv.agent.capture import codetree, dumps, evidence, facts, judge, oom, ownlimits, record, watch
+from dsenv.agent.capture import codetree, evidence, facts, judge, oom, ownlimits, record, watch
 from dsenv.agent.capture.blackbox import Seen
 from dsenv.agent.capture.boxlog import BoxLog
 from dsenv.agent.capture.options import Options, Project
@@ -228,14 +228,15 @@ class Keeper(threading.Thread):
         """How the command ended, with what was seen from outside added to what its processes told."""
         killed = self._kills() != self._killed
         if values["signal"] is not None and not self.seen.fatal:
+            from dsenv.agent.capture import dumps
+
             # A program that uses faulthandler itself has written its stack to stderr, and nothing for us.
             said = dumps.parse(self.output.last_of_stderr(), self.started["pid"])
             self.seen.fatal.extend((self.started["pid"], dump) for dump in said if dump.signal == values["signal"])
         told.failures.extend(
             evidence.failures(self.seen, failed=values["status"] == "failed", killed=killed and self.seen.sent is None)
         )
-        pythons = {int(python.get("pid", 0)): python for python in told.pythons}
-        evidence.complete(told.failures, self.project.root, pythons)
+        evidence.complete(told.failures, self.project.root, self.started["cwd"], told.pythons)
         if self.seen.sent is not None:
             return judge.Ending(None, self.seen.sent, "time-out")
         by_kill = values["signal"] == "SIGKILL" or values["exit"] == judge.KILLED

@@ -22,6 +22,7 @@ _MODULES = (
     "listing",
     "on_blas",
     "on_botocore",
+    "on_click",
     "on_ipython",
     "on_logging",
     "on_native",

@@ -44,6 +44,14 @@ def capture(
         bool,
         typer.Option("--record-entropy", help="Also keep what uuid4, secrets and os.urandom give. These may be keys."),
     ] = False,
+    timeout: Annotated[
+        str | None,
+        typer.Option("--timeout", metavar="TIME", help="End it after 90, 90s, 15m, 2h or 1d; stacks are kept first."),
+    ] = None,
+    kill_after: Annotated[
+        str | None,
+        typer.Option("--kill-after", metavar="TIME", help="From SIGTERM to SIGKILL at the time-out; default: 10s."),
+    ] = None,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print one JSON document on stdout; the command's stdout goes to stderr.")
     ] = False,
@@ -51,14 +59,15 @@ def capture(
     """Run a command as it is, and leave a record of the run in the store, whatever happens to it.
 
     Streams, signals and the exit code are the command's own. 127: there is no such command; 126: it is not
-    executable; 125: these arguments make no sense.
+    executable; 125: these arguments make no sense. At its time-out the command gets SIGTERM and the exit code is 124;
+    137 when it had to be killed.
 
     Example: dsenv capture --store s3://acme-runs/churn -- python train.py --rows 1000
     """
     from dsenv.agent.capture import command as agent
 
     values = {"store": store, "run-id": run_id, "kind": kind.value, "project": project, "task": task}
-    values |= {"root": root, "lock": lock}
+    values |= {"root": root, "lock": lock, "timeout": timeout, "kill-after": kill_after}
     words = [word for name, value in values.items() if value for word in (f"--{name}", value)]
     words += [word for path in inputs or [] for word in ("--input", path)]
     words += ["--record-entropy"] if record_entropy else []

@@ -108,11 +108,7 @@ def _watch_code(program: "Program") -> None:
     Nothing is called for it: no hook, and it is gone when atexit's functions run. But the interpreter reads its
     `code`, with no Python code around, so we stand there. Built-in classes are read-only, their dictionaries are not.
     """
-    known = "gc" in sys.modules
-    import gc
-
-    if not known:
-        del sys.modules["gc"]
+    gc = _gc()
     real = SystemExit.__dict__["code"]
 
     class Code:
@@ -135,6 +131,26 @@ def _watch_code(program: "Program") -> None:
             value["code"] = Code()
 
 
+def _gc() -> "Any":
+    known = "gc" in sys.modules
+    import gc
+
+    if not known:
+        del sys.modules["gc"]
+    return gc
+
+
+def _traceback(error: "Any") -> "Any":
+    """Where the SystemExit was raised that ends the interpreter.
+
+    Before Python 3.12 the exception does not know it: the interpreter has it beside. It is the youngest of all.
+    """
+    if sys.version_info >= _LAST_UNNORMALISED:
+        return error.__traceback__
+    found = [value for value in _gc().get_objects(generation=0) if type(value).__name__ == "traceback"]
+    return found[-1] if found else error.__traceback__
+
+
 def _exits(program: "Program", error: "Any", code: "Any") -> None:
     """The interpreter ends by `error`. What it was raised for counts, or else the place where it was raised."""
     if code is None or code == 0:
@@ -145,7 +161,8 @@ def _exits(program: "Program", error: "Any", code: "Any") -> None:
     while isinstance(reason, SystemExit) and id(reason) not in seen:
         seen.add(id(reason))
         reason = reason.__cause__ or reason.__context__
+    error.__traceback__ = _traceback(error)
     if reason is None or isinstance(reason, (SystemExit, GeneratorExit)):
         reason = error
-    strip_all(reason)
-    program.failed(reason, "exit", code=number, when=time_ns() // 1000)
+    strip_all(error)
+    program.failed(reason, "exit", outer=error.__traceback__, code=number, when=time_ns() // 1000)

@@ -24,18 +24,20 @@ COLUMNS = 60
 PROFILED_ROWS = 1_000_000
 THREADS = 40
 OWN = ("<frozen ", "<dsenv>")
-# "calm": nothing of the user's own code may run, because it may hold locks, or be what is stuck.
-STATE = {"calm": False}
+STATE = {"calm": False}  # calm: nothing of the user's own code may run; it may hold locks, or be what is stuck
 
 
-def describe(error: BaseException, root: str, brief: bool = False) -> "Dict[str, Any]":
-    """The exception with its causes as a `schema.Failure`. `brief` leaves locals out."""
+def describe(error: BaseException, root: str, brief: bool = False, outer: "Any" = None) -> "Dict[str, Any]":
+    """The exception with its causes as a `schema.Failure`. `brief` leaves locals out.
+
+    `outer` is the traceback of what followed when the exception was caught: it has the calls around the handler.
+    """
     exceptions: "List[Dict[str, Any]]" = []
     seen: "set[int]" = set()
     current: "Optional[BaseException]" = error
     while current is not None and id(current) not in seen and len(exceptions) < CHAIN:
         seen.add(id(current))
-        detail, following = _exception(current, root, brief)
+        detail, following = _exception(current, root, brief, outer if current is error else None)
         exceptions.append(detail)
         current = following
     if exceptions and current is not None:
@@ -97,7 +99,9 @@ def _thread_name() -> str:
     return threading.current_thread().name if threading is not None else "MainThread"
 
 
-def _exception(error: BaseException, root: str, brief: bool) -> "Tuple[Dict[str, Any], Optional[BaseException]]":
+def _exception(
+    error: BaseException, root: str, brief: bool, outer: "Any" = None
+) -> "Tuple[Dict[str, Any], Optional[BaseException]]":
     link, following = None, error.__cause__
     if following is not None:
         link = "cause"
@@ -108,7 +112,7 @@ def _exception(error: BaseException, root: str, brief: bool) -> "Tuple[Dict[str,
         "message": _guarded(str, error)[:MESSAGE],
         "notes": [str(note)[:MESSAGE] for note in getattr(error, "__notes__", ())][:ITEMS],
         "link": link,
-        "frames": _frames(error, root, brief),
+        "frames": _frames(error, root, brief, outer),
     }
     members = getattr(error, "exceptions", None)
     if isinstance(members, tuple) and all(isinstance(member, BaseException) for member in members):
@@ -130,8 +134,11 @@ def _guarded(function: "Any", *args: "Any") -> str:
         return "<{} raised {}>".format(getattr(function, "__name__", "it"), type(problem).__name__)
 
 
-def _frames(error: BaseException, root: str, brief: bool) -> "List[Dict[str, Any]]":
-    frames = _details(list(_walk(error.__traceback__)), root, brief)
+def _frames(error: BaseException, root: str, brief: bool, outer: "Any" = None) -> "List[Dict[str, Any]]":
+    found = list(_walk(error.__traceback__))
+    around = list(_walk(outer)) if found else []
+    meet = [index for index, (frame, _) in enumerate(around) if frame is found[0][0]]
+    frames = _details((around[: meet[0]] if meet else []) + found, root, brief)
     if isinstance(error, SyntaxError) and error.filename and error.lineno:
         frames.append(_syntax_frame(error, root))
     return frames
@@ -181,7 +188,7 @@ def _syntax_frame(error: SyntaxError, root: str) -> "Dict[str, Any]":
 def is_user(file: str, root: str) -> bool:
     """Whether code is the user's: in the project, or at least neither installed nor Python's own."""
     if file.startswith("<"):
-        return file in ("<string>", "<stdin>")
+        return file in ("<string>", "<stdin>", "<dynamic-code>")
     if "/site-packages/" in file or "/dist-packages/" in file:
         return False
     if root and file.startswith(root.rstrip("/") + "/"):
@@ -209,7 +216,7 @@ def _lines(file: str, names: "Dict[str, Any]") -> "List[str]":
     except OSError:
         return _from_loader(names)
     try:
-        data = os.read(handle, 4 << 20)
+        data = os.read(handle, min(os.fstat(handle).st_size, 4 << 20))
     finally:
         os.close(handle)
     return data.decode("utf-8", "replace").split("\n")
@@ -229,12 +236,18 @@ def _locals(frame: "Any") -> "List[Dict[str, Any]]":
     for name, value in list(frame.f_locals.items()):
         if name.startswith("__") and name.endswith("__"):
             continue
+        if module_level and (name in _SHELL or name[:2] == "_i") and "get_ipython" in frame.f_locals:
+            continue
         if module_level and (isinstance(value, (type, type(sys))) or type(value).__name__ in _CODE):
             continue
         if len(found) >= LOCALS:
             break
         found.append(local(str(name), value))
     return found
+
+
+# What IPython puts beside the variables of a notebook.
+_SHELL = frozenset(["In", "Out", "_", "__", "___", "_oh", "_dh", "exit", "quit", "get_ipython"])
 
 
 _CODE = frozenset(["function", "builtin_function_or_method", "_Feature", "Opener"])

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 WATCHED = {
     "IPython.core.interactiveshell": "on_ipython",
     "botocore.client": "on_botocore",
+    "click.exceptions": "on_click",
     "concurrent.futures.process": "on_workers",
     "joblib.externals.loky.process_executor": "on_workers",
     "logging": "on_logging",
@@ -53,7 +54,7 @@ WATCHED = {
 
 _LOGGED = 50  # exceptions of one program that are described as they are logged
 _SECOND = 1_000_000_000
-_RESERVE = 2 << 20  # bytes; given back when a program has no memory left to be described with
+_RESERVE = 4 << 20  # bytes; given back when a program has no memory left to be described with
 _HEADER = 16  # of a .pyc
 
 
@@ -83,16 +84,16 @@ class Program:
             "argv": list(map(str, getattr(sys, "orig_argv", None) or [sys.executable, *getattr(sys, "argv", [])])),
         })  # fmt: skip
 
-    def failed(self, error: "Optional[BaseException]", how: str, **facts: "Any") -> None:
-        """Note a failure. Never raises."""
+    def failed(self, error: "Optional[BaseException]", how: str, outer: "Any" = None, **facts: "Any") -> None:
+        """Note a failure; `outer` is as for `describe`. Never raises."""
         if error is None or error is self._uncaught:
             return
-        if how in ("uncaught", "exit"):
+        if how in ("uncaught", "exit", "notebook"):
             self._uncaught = error
         if isinstance(error, MemoryError):
             self._reserve = None
         try:
-            self._write(dict(self._described(error), how=how, **facts))
+            self._write(dict(self._described(error, outer), how=how, **facts))
         except Exception as problem:  # noqa: BLE001 - the program's own handling goes on
             self.give_up("a failure could not be described", problem)
 
@@ -103,10 +104,10 @@ class Program:
         except Exception as problem:  # noqa: BLE001 - the program ends as it would
             self.give_up("an exit could not be described", problem)
 
-    def _described(self, error: BaseException) -> "Dict[str, Any]":
+    def _described(self, error: BaseException, outer: "Any") -> "Dict[str, Any]":
         root = self.settings["root"]
         try:
-            found: "Dict[str, Any]" = self.describer()["describe"](error, root)
+            found: "Dict[str, Any]" = self.describer()["describe"](error, root, outer=outer)
         except MemoryError:
             self._reserve = None
             found = self.describer()["describe"](error, root, brief=True)
