@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
+from time import monotonic
 from typing import Any, Dict, Iterable, List, NamedTuple, Optional, Set, Tuple, cast
 
 from dsenv.agent import runid
@@ -12,7 +14,8 @@ from dsenv.agent.schema import Draw, Failure, Input, Record, Started, Summary
 from dsenv.agent.store.base import StoreWriteError, Writer, blob_key, digest_of
 
 _SUMMARY = ("id", "status", "exit", "signal", "started", "ended", "command", "project", "task", "kind", "signature")
-_HASH_LIMIT = 4 << 30
+_BLOCK = 1 << 20
+_PATIENCE = 2.0  # seconds for the digests of what was too large to copy: the command's end waits for them
 
 
 def key(run_id: str, name: str) -> str:
@@ -69,10 +72,11 @@ def store_inputs(found: List[Dict[str, Any]], copies: str, writer: Writer) -> Tu
     """Put the copies into the store. Returns the lines of inputs.jsonl, and what went wrong."""
     lines: List[Input] = []
     trouble: List[str] = []
+    until = monotonic() + _PATIENCE
     for event in found:
         item = cast(Input, {name: value for name, value in event.items() if name not in ("e", "copy", "answer_copy")})
         try:
-            _keep(item, event.get("copy"), copies, writer)
+            _keep(item, event.get("copy"), copies, writer, until)
             answer = event.get("answer_copy")
             if answer and os.sep not in answer:
                 path = os.path.join(copies, answer)
@@ -86,7 +90,7 @@ def store_inputs(found: List[Dict[str, Any]], copies: str, writer: Writer) -> Tu
     return lines, trouble
 
 
-def _keep(item: Input, copy: Optional[str], copies: str, writer: Writer) -> None:
+def _keep(item: Input, copy: Optional[str], copies: str, writer: Writer, until: float) -> None:
     """Put one copy into the store and its digest into `item`."""
     if item.get("missing") or "size" not in item:
         return
@@ -103,17 +107,25 @@ def _keep(item: Input, copy: Optional[str], copies: str, writer: Writer) -> None
     elif item["size"] == 0:
         item["sha256"] = item["blob"] = writer.blob(b"")
     else:
-        _digest_unchanged(item)
+        _digest_unchanged(item, until)
 
 
-def _digest_unchanged(item: Input) -> None:
-    """The digest of a file that was too large to copy, if it is still what was read."""
+def _digest_unchanged(item: Input, until: float) -> None:
+    """The digest of a file that was too large to copy, if it is still what was read, and can be had in time."""
     try:
-        info = os.stat(item["path"])
+        with open(item["path"], "rb") as source:
+            info = os.fstat(source.fileno())
+            if info.st_mtime_ns != item.get("mtime_ns") or info.st_size != item.get("size"):
+                return
+            digest = hashlib.sha256()
+            for block in iter(lambda: source.read(_BLOCK), b""):
+                digest.update(block)
+                if monotonic() > until:
+                    item["note"] = "{}; its digest would have taken too long".format(item.get("note", "not kept"))
+                    return
     except OSError:
         return  # it is gone, or no file of this machine
-    if info.st_mtime_ns == item.get("mtime_ns") and info.st_size == item.get("size") and info.st_size <= _HASH_LIMIT:
-        item["sha256"], _ = digest_of(item["path"])
+    item["sha256"] = digest.hexdigest()
 
 
 def redact(failures: List[Failure], redactor: Redactor) -> None:

@@ -91,9 +91,7 @@ class Watcher(threading.Thread):
         seen = [
             item
             for path, item in self.found.items()
-            if path
-            and path not in self._told.paths
-            and (path in self._confirmed or item["mtime_ns"] < self._began)
+            if path and path not in self._told.paths and (path in self._confirmed or item["mtime_ns"] < self._began)
         ]
         return [*self._declared, *seen]
 
