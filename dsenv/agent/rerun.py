@@ -28,8 +28,10 @@ def main(arguments: List[str]) -> int:
         return _probe()
     with open(arguments[0], encoding="utf-8") as file:
         plan = json.load(file)
+    wanted: Dict[str, Any] = plan.get("limits", {})
     try:
-        group = _impose(plan.get("limits", {}))
+        groups = _groups(wanted)
+        limits.use_processors(int(wanted.get("affinity") or 0))
         if plan.get("staging"):
             namespace.arrange(plan["staging"], [(s, t) for s, t in plan["places"]], plan["hidden"])
         os.chdir(plan["cwd"])
@@ -40,37 +42,41 @@ def main(arguments: List[str]) -> int:
         return NOT_PREPARED
     _end_with_parent()
     os.umask(plan["umask"])
-    if plan.get("limits", {}).get("memory"):
-        from dsenv.agent.replay import memory
-
-        memory.watch(plan["limits"], group)
+    counted = _watch_memory(wanted, groups.get("memory", ""))
     from dsenv.agent.capture import command
 
-    return command.main(plan["capture"], limits.preparation(plan.get("limits", {})))
+    return command.main([*counted, *plan["capture"]], limits.preparation(wanted, list(groups.values())))
 
 
-def _impose(wanted: Dict[str, Any]) -> str:
-    """Impose what counts for this process too, and report it. Returns the control group that limits memory."""
-    from dsenv.agent.replay import cgroup, limits
+def _groups(wanted: Dict[str, Any]) -> Dict[str, str]:
+    """Make the control groups, by controller, and report it."""
+    from dsenv.agent.replay import cgroup
 
-    made: List[str] = []
+    made: Dict[str, str] = {}
     refused: List[List[str]] = []
-    group = ""
     for controller, memory, quota in (("memory", wanted.get("memory"), None), ("cpu", None, wanted.get("quota"))):
         if not quota and (not memory or wanted.get("memory_by") == "watch"):
             continue
         try:
             values = {version: cgroup.settings(version, memory, quota) for version in (1, 2)}
-            made.append(cgroup.make(controller, values, os.getpid()))
-            group = made[-1] if memory else group
+            made[controller] = cgroup.make(controller, values)
         except cgroup.GroupError as error:
             instead = "; imitated by looking at it every 5 ms" if memory else ""
             refused.append(["limits", controller, str(error) + instead])
-    limits.use_processors(int(wanted.get("affinity") or 0))
     if wanted.get("report"):
         with open(wanted["report"], "w", encoding="utf-8") as file:
-            json.dump({"groups": made, "refused": refused}, file)
-    return group
+            json.dump({"groups": list(made.values()), "refused": refused}, file)
+    return made
+
+
+def _watch_memory(wanted: Dict[str, Any], group: str) -> List[str]:
+    """Watch the command's memory when that is limited. Returns what capture is told, so that it knows a kill."""
+    if not wanted.get("memory"):
+        return []
+    from dsenv.agent.replay import cgroup, memory
+
+    memory.watch(wanted, group)
+    return ["--killed", cgroup.counter(group) if group else str(wanted["killed"])]
 
 
 def _probe() -> int:

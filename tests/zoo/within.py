@@ -11,14 +11,14 @@ from dsenv.agent.replay import cgroup
 
 def main() -> int:
     """Returns the command's exit code."""
+    limits = {version: cgroup.settings(version, int(sys.argv[1]), None) for version in (1, 2)}
+    group = cgroup.make("memory", limits)
     child = os.fork()
     if child == 0:
-        limits = {version: cgroup.settings(version, int(sys.argv[1]), None) for version in (1, 2)}
-        cgroup.make("memory", limits, os.getpid())
+        cgroup.enter(group)
         os.execvp(sys.argv[2], sys.argv[2:])
     _, status = os.waitpid(child, 0)
-    for place in cgroup.places("memory"):
-        cgroup.remove([os.path.join(place.folder, f"{cgroup.PREFIX}{child}")])
+    cgroup.remove([group])
     if os.WIFSIGNALED(status):
         signal.raise_signal(os.WTERMSIG(status))
     return os.WEXITSTATUS(status)

@@ -1,6 +1,7 @@
 """A control group with the recorded limits, where we may make one: version 1 or 2, as root or by delegation.
 
-See cgroups(7). The group is entered by the process that captures, as in a container, and removed by who started it.
+See cgroups(7). The command enters the group; what records it stays outside, because the kernel, when it has killed
+the command and its memory is not free yet, kills whoever is left. Who started the reproduction removes the group.
 """
 
 from __future__ import annotations
@@ -84,29 +85,64 @@ def settings(version: int, memory: Optional[int], quota: Optional[float]) -> Dic
 _ESSENTIAL = ("memory.limit_in_bytes", "memory.max", "cpu.cfs_quota_us", "cpu.max")
 
 
-def make(controller: str, values: Dict[int, Dict[str, str]], pid: int, proc: str = "/proc/self") -> str:
-    """Make a group with the given settings (by version) and put process `pid` into it; returns its folder.
+def make(controller: str, values: Dict[int, Dict[str, str]], proc: str = "/proc/self") -> str:
+    """Make a group with the given settings (by version) that children of this process may enter; returns its folder.
 
     Raises GroupError.
     """
     reason = "this system has no control groups for {}".format(controller)
     for place in places(controller, proc):
-        folder = os.path.join(place.folder, "{}{}".format(PREFIX, pid))
+        folder = os.path.join(place.folder, "{}{}".format(PREFIX, os.getpid()))
+        remove(_abandoned(place.folder))
         try:
-            os.mkdir(folder)
+            with suppress(FileExistsError):  # made for another controller: version 2 has one tree for all
+                os.mkdir(folder)
         except OSError as error:
             reason = "no control group may be made: {}".format(error.strerror)
             continue
         try:
             for name, value in values[place.version].items():
                 _set(os.path.join(folder, name), value)
-            _write(os.path.join(folder, "cgroup.procs"), str(pid))
+            _try_to_enter(folder)
         except OSError as error:
             reason = "a control group may not be used: {}".format(error.strerror)
             remove([folder])
             continue
         return folder
     raise GroupError(reason)
+
+
+def enter(folder: str) -> None:
+    """Put this process into a group. Raises OSError."""
+    _write(os.path.join(folder, "cgroup.procs"), str(os.getpid()))
+
+
+def _try_to_enter(folder: str) -> None:
+    """Let a child enter, and end. Raises OSError when it may not."""
+    child = os.fork()
+    if child == 0:
+        number = 0
+        try:
+            enter(folder)
+        except OSError as error:
+            number = min(error.errno or 255, 255)
+        finally:
+            os._exit(number)
+    number = os.WEXITSTATUS(os.waitpid(child, 0)[1])
+    if number:
+        raise OSError(number, os.strerror(number))
+
+
+def _abandoned(folder: str) -> List[str]:
+    """Groups whose maker is gone: it was killed before it could remove them."""
+    try:
+        names = os.listdir(folder)
+    except OSError:
+        return []
+    owners = {name: name[len(PREFIX) :] for name in names if name.startswith(PREFIX)}
+    return [
+        os.path.join(folder, name) for name, pid in owners.items() if not os.path.exists("/proc/" + (pid or "self"))
+    ]
 
 
 def _set(file: str, value: str) -> None:
@@ -132,10 +168,9 @@ def members(folder: str) -> List[int]:
 
 def kills(folder: str) -> int:
     """How many processes the kernel has killed in a group for want of memory."""
-    for name in ("memory.oom_control", "memory.events"):
-        for line in _read(os.path.join(folder, name)).splitlines():
-            if line.startswith("oom_kill "):
-                return int(line.split()[1])
+    for line in _read(counter(folder)).splitlines():
+        if line.startswith("oom_kill "):
+            return int(line.split()[1])
     return 0
 
 
@@ -152,21 +187,16 @@ def remove(folders: List[str]) -> List[str]:
     return left
 
 
+def counter(folder: str) -> str:
+    """The file of a group that counts kills."""
+    files = (os.path.join(folder, name) for name in ("memory.oom_control", "memory.events"))
+    return next((file for file in files if os.path.exists(file)), "")
+
+
 def available(controller: str) -> bool:
-    """Whether a group can be made and entered here; tried in a child."""
-    child = os.fork()
-    if child == 0:
-        code = 1
-        try:
-            made = make(controller, {1: {}, 2: {}}, os.getpid())
-            with suppress(OSError):
-                _write(os.path.join(os.path.dirname(made), "cgroup.procs"), str(os.getpid()))
-            code = 0
-        except (GroupError, OSError):
-            pass
-        finally:
-            os._exit(code)
-    _, status = os.waitpid(child, 0)
-    for place in places(controller):
-        remove([os.path.join(place.folder, "{}{}".format(PREFIX, child))])
-    return status == 0
+    """Whether a group can be made and entered here; tried."""
+    try:
+        remove([make(controller, {1: {}, 2: {}})])
+    except (GroupError, AttributeError, OSError):
+        return False
+    return True

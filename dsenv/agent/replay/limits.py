@@ -8,10 +8,7 @@ from __future__ import annotations
 import os
 import sys
 from contextlib import suppress
-from typing import Any, Dict, List, Mapping, Sequence
-
-# The kernel looks for a victim of its own; it must be the command, as in production, and not what records it.
-_VICTIM = b"500"
+from typing import Any, Callable, Dict, List, Mapping, Sequence
 
 
 def apply(ulimits: Mapping[str, Sequence[int]]) -> None:
@@ -40,18 +37,20 @@ def _least(a: int, b: int, infinity: int) -> int:
     return min(a, b)
 
 
-def preparation(plan: Mapping[str, Any]) -> Any:
-    """What `capture` calls in the command's process. `plan` has `ulimits` and `memory`."""
+def preparation(plan: Mapping[str, Any], groups: Sequence[str]) -> Callable[[], None]:
+    """What `capture` calls in the command's process. `plan` has `ulimits`; `groups` are control groups to enter.
+
+    It raises OSError when a group cannot be entered: without its limits the command would be another one.
+    """
     import resource  # noqa: F401 - loaded before the limit of open files counts
+
+    from dsenv.agent.replay import cgroup
 
     ulimits: Dict[str, List[int]] = dict(plan.get("ulimits") or {})
 
     def prepare() -> None:
-        if plan.get("memory"):
-            with suppress(OSError):
-                handle = os.open("/proc/self/oom_score_adj", os.O_WRONLY)
-                os.write(handle, _VICTIM)
-                os.close(handle)
+        for group in groups:
+            cgroup.enter(group)
         apply(ulimits)
 
     return prepare

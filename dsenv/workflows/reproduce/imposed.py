@@ -16,6 +16,8 @@ from dsenv.workflows.reproduce.model import Conditions, Item, Plan
 _REPORT, _PEAK, _KILLED = "report.json", "peak", "killed"
 # A second run has a little more, so that it is stopped by what it may reserve, and not killed first.
 _SPARE = 64 << 20
+# In production capture was in the container, too; here the command has the group for itself.
+_CAPTURE = 12 << 20
 
 
 def in_python(plan: Plan) -> dict[str, Any]:
@@ -37,13 +39,18 @@ def limits(held: Conditions, folder: Path, reserved: int) -> dict[str, Any]:
         ulimits["data"] = [reserved, -1]
     return {
         "ulimits": ulimits,
-        "memory": held.memory + (held.memory // 4 + _SPARE if reserved else 0) if held.memory else 0,
+        "memory": _memory(held.memory, reserved) if held.memory else 0,
         "memory_kill": held.memory_kill,
         "memory_by": held.memory_by,
         "quota": held.quota,
         "affinity": held.affinity,
         **{name: str(folder / file) for name, file in (("report", _REPORT), ("peak", _PEAK), ("killed", _KILLED))},
     }
+
+
+def _memory(recorded: int, reserved: int) -> int:
+    less = _CAPTURE if recorded > 8 * _CAPTURE else 0
+    return recorded - less + (recorded // 4 + _SPARE if reserved else 0)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -39,7 +39,7 @@ def plan(
     choice = environment.choose(record)
     available = available or means()
     chosen = isolation or ("namespace" if available.namespace else "redirect")
-    inputs = tuple(_input(item, root, code) for item in _first_seen(record.inputs()))
+    inputs = tuple(_input(item, root, code) for item in _first_seen(_trusted(record, root)))
     env, placeholders = _variables(data)
     restored, lost = _accounts(record, choice, code, inputs)
     lost += [Item("env", name, "its value was hidden in the record; a placeholder is set") for name in placeholders]
@@ -78,6 +78,16 @@ def _check(data: schema.Record, root: str) -> None:
     words = [*data.get("command", []), *variables.values(), *variables]
     if any("\0" in word for word in words) or any("=" in name or not name for name in variables):
         raise RecordError(f"the command or variables of {data.get('id')} cannot have been used", hint=_CHANGED)
+
+
+def _trusted(record: Record, root: str) -> list[schema.Input]:
+    """The inputs, without those of which the code tree has an older content than the copy."""
+    items = record.inputs()
+    if not any(item.get("note") == schema.COPIED_LATE for item in items):
+        return items
+    tree = record.tree()
+    kept = {f"{root.rstrip('/')}/{file['path']}" for file in tree["files"]} if tree else set()
+    return [item for item in items if item.get("note") != schema.COPIED_LATE or item["path"] not in kept]
 
 
 def _first_seen(items: list[schema.Input]) -> list[schema.Input]:

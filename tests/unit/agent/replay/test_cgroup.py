@@ -48,15 +48,25 @@ def test_in_a_container_the_group_is_the_mounts_root(tmp_path: Path) -> None:
 def test_without_any_the_reason_is_said(tmp_path: Path) -> None:
     kernel = Kernel(tmp_path, 2)
     with pytest.raises(cgroup.GroupError, match="no control groups for memory"):
-        cgroup.make("memory", {1: {}, 2: {}}, 1, str(kernel.proc))
+        cgroup.make("memory", {1: {}, 2: {}}, str(kernel.proc))
 
 
 def test_a_group_that_cannot_be_entered_is_not_left_behind(tmp_path: Path) -> None:
     kernel = Kernel(tmp_path, 2)
     (kernel.own.parent / "cgroup.subtree_control").write_text("memory")
     with pytest.raises(cgroup.GroupError, match="may not be used"):
-        cgroup.make("memory", {1: {}, 2: cgroup.settings(2, 1 << 20, None)}, 7, str(kernel.proc))
+        cgroup.make("memory", {1: {}, 2: cgroup.settings(2, 1 << 20, None)}, str(kernel.proc))
     assert not [folder for folder in kernel.own.parent.iterdir() if folder.name.startswith(cgroup.PREFIX)]
+
+
+def test_a_group_of_somebody_who_was_killed_is_removed(tmp_path: Path) -> None:
+    kernel = Kernel(tmp_path, 1)
+    left, used = (kernel.own / f"{cgroup.PREFIX}{pid}" for pid in ("4999999", str(os.getppid())))
+    left.mkdir()
+    used.mkdir()
+    with pytest.raises(cgroup.GroupError):
+        cgroup.make("memory", {1: {}, 2: {}}, str(kernel.proc))
+    assert (left.exists(), used.exists()) == (False, True)
 
 
 def test_settings() -> None:
