@@ -38,6 +38,13 @@ PACK_HEADER = struct.Struct(">32sQ")
 # Larger files are never put into a code tree; a pack that claims one is damaged.
 MAX_PACKED_FILE = 64 << 20
 
+# Nor does capture put more than a quarter of this into one tree: a reader need not unpack what claims to be larger.
+MAX_TREE_BYTES = 1 << 30
+
+
+# The note of an input whose content may be another than the one that was read.
+COPIED_LATE = "it was changed while the command ran, and copied after it was opened"
+
 
 class Frame(TypedDict):
     """Where in the user's code a failure is; what makes two failures the same together with type and message."""

@@ -8,7 +8,8 @@ from contextlib import suppress
 from time import time_ns
 from typing import Any, Callable, Dict, Optional
 
-LATE = "it was changed while the command ran, and copied after it was opened"
+from dsenv.agent.schema import COPIED_LATE
+
 _BLOCK = 1 << 20
 
 
@@ -41,12 +42,12 @@ class Room:
             if 0 < before.st_size <= min(self._cap, self._left):
                 self._copy(handle, item)
                 if item.get("copy") and before.st_mtime_ns != os.fstat(handle).st_mtime_ns:
-                    item["note"] = LATE
+                    item["note"] = COPIED_LATE
             elif before.st_size:
                 over = before.st_size > self._cap
                 item["note"] = "larger than the cap" if over else "the inputs together are larger than the cap"
             if before.st_mtime_ns >= began_ns:
-                item.setdefault("note", LATE)
+                item.setdefault("note", COPIED_LATE)
             return item
         finally:
             os.close(handle)

@@ -139,21 +139,30 @@ class Inputs:
             return
         self._seen[path] = state
         facts: "Dict[str, Any]" = {"size": info.st_size, "mode": info.st_mode & 0o777, "mtime_ns": info.st_mtime_ns}
-        if info.st_size > self._cap:
-            facts["note"] = "larger than the cap"
-        elif info.st_size > self._left:
-            facts["note"] = "the inputs together are larger than the cap"
-        elif info.st_size:
-            self._left -= info.st_size
-            # Whoever watches from outside is told beforehand that this opening is ours.
-            self._events.write({"e": "reading", "path": path})
-            facts.update(self._copy(path))
+        if info.st_size:
+            facts.update(self._content(path, state))
         self.note(path, how, facts)
 
     def note(self, path: str, how: str, facts: "Dict[str, Any]") -> None:
         """Tell of an input."""
         facts.update({"e": "input", "path": path, "how": how, "when": time_ns() // 1000, "pid": os.getpid()})
         self._events.write(facts)
+
+    def _content(self, path: str, state: "Tuple[int, int, int]") -> "Dict[str, str]":
+        """A copy, or why there is none."""
+        size = state[1]
+        if size > self._cap:
+            return {"note": "larger than the cap"}
+        if size > self._left:
+            return {"note": "the inputs together are larger than the cap"}
+        self._left -= size
+        # Whoever watches from outside is told beforehand that this opening is ours.
+        self._events.write({"e": "reading", "path": path})
+        found = self._copy(path)
+        after = _stat(path)
+        if (after.st_mtime_ns, after.st_size) != state[:2]:
+            found["note"] = "it was changed while it was copied"
+        return found
 
     def new_copy(self) -> str:
         """The name of another copy."""

@@ -12,7 +12,8 @@ from typing import Any
 
 import pytest
 
-from dsenv.agent.capture import copies, reader, watch
+from dsenv.agent import schema
+from dsenv.agent.capture import reader, watch
 from dsenv.agent.capture.spool import Spool
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="inotify is Linux's")
@@ -97,7 +98,7 @@ def test_a_content_that_may_not_be_the_one_that_was_read_is_said(tmp_path: Path)
     os.utime(again / "project/fresh", ns=(1, time.time_ns() + 10**10))
     with Watched(again) as seen:
         seen.shell("cat fresh")
-    assert seen.found["fresh"]["note"] == copies.LATE
+    assert seen.found["fresh"]["note"] == schema.COPIED_LATE
 
 
 def test_our_own_reading_is_not_the_commands(tmp_path: Path) -> None:
