@@ -34,6 +34,7 @@ class Inputs:
         self._ignored = self._system_folders(settings)
         self._seen: "Dict[str, Optional[Tuple[int, int, int]]]" = {}
         self._written: "set[str]" = set()
+        self._begun = time_ns()  # a process that becomes another program keeps its number
         self._number, self._full = 0, False
 
     def _system_folders(self, settings: "Dict[str, str]") -> "Tuple[str, ...]":
@@ -167,7 +168,7 @@ class Inputs:
     def new_copy(self) -> str:
         """The name of another copy."""
         self._number += 1
-        return "{}-{}".format(os.getpid(), self._number)
+        return "{}-{}-{}".format(os.getpid(), self._begun, self._number)
 
     def append(self, name: str, data: bytes) -> None:
         """Add to a copy of what is no file, as far as there is room. Raises OSError.
