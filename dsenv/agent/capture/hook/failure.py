@@ -162,7 +162,8 @@ def _walk(traceback: "Any") -> "Iterator[Tuple[Any, int]]":
 def _frame(frame: "Any", line: int, root: str, brief: bool, last: bool) -> "Dict[str, Any]":
     code = frame.f_code
     file = os.path.abspath(code.co_filename) if not code.co_filename.startswith("<") else code.co_filename
-    user = is_user(file, root)
+    # Cython names a module's source as its builder saw it: a library's looks as if it lay in the working folder.
+    user = is_user(file, root) and (not file.endswith((".pyx", ".pxd", ".pxi")) or os.path.exists(file))
     first, source = source_of(file, line, frame.f_globals)
     return {
         "file": file,
