@@ -23,6 +23,7 @@ _MODULES = (
     "on_blas",
     "on_botocore",
     "on_click",
+    "on_fsspec",
     "on_ipython",
     "on_logging",
     "on_native",

@@ -31,6 +31,7 @@ WATCHED = {
     "multiprocessing.pool": "on_workers",
     "multiprocessing.process": "on_workers",
     "cv2": "on_native",
+    "fsspec.spec": "on_fsspec",
     "h5py._hl.files": "on_native",
     "numpy": "on_blas",
     "numpy.random.bit_generator": "on_numpy",
