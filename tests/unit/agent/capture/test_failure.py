@@ -49,7 +49,7 @@ def test_frames_have_source_and_locals() -> None:
 def test_a_compiled_library_is_not_the_users_although_its_name_is_relative(tmp_path: Path, monkeypatch: Any) -> None:
     monkeypatch.chdir(tmp_path)
     names: dict[str, Any] = {}
-    exec(compile("def inner():\n    raise ValueError", "lib/properties.pyx", "exec"), names)  # noqa: S102 - as Cython names it
+    exec(compile("def inner():\n    raise ValueError", "lib/properties.pyx", "exec"), names)
     (error,) = failure.describe(caught(names["inner"]), str(tmp_path))["exceptions"]
     assert error["frames"][-1]["user"] is False
     (tmp_path / "lib").mkdir()
