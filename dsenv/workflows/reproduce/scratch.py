@@ -160,6 +160,8 @@ class Scratch:
             content["env"] |= self.plan.conditions.variables
             content["limits"] = imposed.limits(self.plan.conditions, self.folder, reserved)
             capture = ["--store", str(self.store), "--run-id", run_id, "--root", root, "--replay", str(replay)]
+            if (seconds := self.record.data.get("timeout")) and not debug:
+                capture += ["--timeout", str(seconds)]
             content["capture"] = [*capture, *randomness.options(self.record), "--", *content.pop("argv")]
             file.write_text(json.dumps(content))
         return [sys.executable, "-I", "-S", str(agent), "replay", str(file)]
