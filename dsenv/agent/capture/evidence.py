@@ -39,7 +39,7 @@ class Sources:
             lines = self._of(file) if file != "<string>" else _of_words(argv)
             first = max(1, line - _BEFORE)
             frame["first_line"], frame["source"] = first, [text[:_LINE] for text in lines[first - 1 : line + _AFTER]]
-            if not frame.get("locals"):
+            if not frame.get("locals") and (lines or "user" not in frame):
                 frame["user"] = self._is_user(file)
 
     def _script_of(self, frame: FrameDetail) -> str:
