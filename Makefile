@@ -1,7 +1,7 @@
 # One command for developers: `make check`. `./install.sh test` makes .venv and runs the same.
 BIN := .venv/bin
 
-.PHONY: check fast format lint types contracts test coverage
+.PHONY: check fast format lint types contracts test coverage test-all
 
 check:
 	.ci/check
@@ -18,3 +18,7 @@ lint types contracts coverage:
 
 test:
 	.ci/check tests
+
+# All that is too long for each commit: 10,000 harmed records instead of hundreds.
+test-all:
+	DSENV_FUZZ=10000 .ci/check

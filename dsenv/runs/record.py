@@ -16,7 +16,8 @@ from dsenv.errors import RecordError, StateError
 from dsenv.runs import index, keys, validate
 from dsenv.runs.store import Store
 
-_JSON_LIMIT = 256 << 20
+_JSON_LIMIT = 128 << 20
+_LINES = 1_000_000
 _CHUNK_LIMIT = 64 << 20
 _BLOCK = 1 << 20
 _DAMAGED = "the record is truncated or was changed; fetch it again, or reproduce another run"
@@ -78,17 +79,21 @@ class Record:
 
     def inputs(self) -> list[schema.Input]:
         """The files that were read, in the order in which they were opened first."""
-        key = keys.record(self.id, "inputs.jsonl")
-        data = self.store.read(key, limit=_JSON_LIMIT) or b""
-        lines = [line for line in data.split(b"\n") if line]
-        return [validate.parse(line, schema.Input, f"{key}:{n}") for n, line in enumerate(lines, 1)]
+        return self._lines("inputs.jsonl", schema.Input)
 
     def draws(self) -> list[schema.Draw]:
         """What generators that nobody seeded took from the system."""
-        key = keys.record(self.id, "random.jsonl")
+        return self._lines("random.jsonl", schema.Draw)
+
+    def _lines(self, name: str, shape: Any) -> list[Any]:
+        """A file with a JSON value a line."""
+        key = keys.record(self.id, name)
+        where = f"{self.store.url}/{key}"
         data = self.store.read(key, limit=_JSON_LIMIT) or b""
+        if data.count(b"\n") > _LINES:
+            raise RecordError(f"{where} has more than {_LINES:,} lines", hint=_DAMAGED)
         lines = [line for line in data.split(b"\n") if line]
-        return [validate.parse(line, schema.Draw, f"{key}:{n}") for n, line in enumerate(lines, 1)]
+        return [validate.parse(line, shape, f"{where}:{number}") for number, line in enumerate(lines, 1)]
 
     def tree(self) -> schema.Tree | None:
         """The code tree, None when no code was kept."""
@@ -165,14 +170,15 @@ class Record:
 
     def pack(self, digest: str) -> Iterator[tuple[str, bytes]]:
         """The (SHA-256, content) pairs of a pack, each verified. Memory is bounded by the largest file."""
-        header = schema.PACK_HEADER
+        header, total = schema.PACK_HEADER, 0
         self.verify_blob(digest)
         with self._stream(digest) as raw, _unpacking(digest), gzip.GzipFile(fileobj=raw) as stream:
             while head := _exactly(cast(BinaryIO, stream), header.size):
                 if len(head) < header.size:
                     raise RecordError(f"the pack {digest} is cut off", hint=_DAMAGED)
                 name, length = header.unpack(head)
-                if length > schema.MAX_PACKED_FILE:
+                total += length + header.size
+                if length > schema.MAX_PACKED_FILE or total > schema.MAX_TREE_BYTES:
                     raise RecordError(f"the pack {digest} holds a file of {length:,} bytes", hint=_DAMAGED)
                 data = _exactly(cast(BinaryIO, stream), length)
                 if hashlib.sha256(data).digest() != name:

@@ -31,6 +31,7 @@ def code(record: Record, folder: Path) -> list[str]:
     tree = record.tree()
     if tree is None:
         return []
+    _check_size(tree)
     places: dict[str, list[schema.TreeFile]] = {}
     for entry in tree["files"]:
         inside(entry["path"])
@@ -42,6 +43,8 @@ def code(record: Record, folder: Path) -> list[str]:
         for pack in tree["packs"]:
             for digest, data in record.pack(pack):
                 for entry in places.pop(digest, []):
+                    if len(data) != entry["size"]:
+                        raise RecordError(f"the record has another size for {entry['path']}", hint=_CHANGED)
                     _write(folder / entry["path"], data, entry["mode"])
         if places:
             lacking = next(iter(places.values()))[0]["path"]
@@ -55,11 +58,19 @@ def code(record: Record, folder: Path) -> list[str]:
     return left_out
 
 
+def _check_size(tree: schema.Tree) -> None:
+    """A few bytes in a pack can be a full disk: the same content under many names, or zeros."""
+    size = sum(max(entry["size"], 0) for entry in tree["files"])
+    if size > schema.MAX_TREE_BYTES:
+        raise RecordError(f"the code tree claims {size:,} bytes, more than capture keeps", hint=_CHANGED)
+
+
 def verify(record: Record) -> int:
     """Check every digest that a reproduction relies on; returns the bytes read. Raises RecordError."""
     total = 0
     tree = record.tree()
     if tree is not None:
+        _check_size(tree)
         held = {digest: len(data) for pack in tree["packs"] for digest, data in record.pack(pack)}
         for entry in tree["files"]:
             inside(entry["path"])

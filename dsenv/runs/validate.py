@@ -15,6 +15,9 @@ from typing import Any, Union, get_args, get_origin, get_type_hints, is_typeddic
 from dsenv.errors import RecordError
 
 _MAX_DEPTH = 60
+# Values take many times the memory of their text: a small file could fill the machine.
+_MAX_VALUES = 4_000_000
+_LOOKED_AT = 1 << 20
 _HINT = "the record is truncated or was changed"
 
 # Checks one value at a depth. Made once for a shape: lists of a million entries are checked one by one.
@@ -31,6 +34,8 @@ class _Mismatch(Exception):  # noqa: N818 - never leaves this module
 
 def parse(data: bytes, shape: Any, where: str) -> Any:
     """JSON bytes as a value of `shape`, a TypedDict of the schema. Raises RecordError naming the field."""
+    if len(data) > _LOOKED_AT and sum(map(data.count, (b"[", b"{", b","))) > _MAX_VALUES:
+        raise RecordError(f"{where} holds more than {_MAX_VALUES:,} values", hint=_HINT)
     try:
         value = json.loads(data)
     except (ValueError, RecursionError) as error:

@@ -24,13 +24,15 @@ def show(
 
     Example: dsenv show last-failed
     """
+    from dsenv import wording
     from dsenv.workflows.show import show as read
 
     result = read(run, store)
     if json:
         output.write_json(result)
         return
-    output.write("\n".join(_lines(result, all_frames)))
+    # The one place where its text reaches a terminal: nothing in it may be obeyed there.
+    output.write(wording.printable("\n".join(_lines(result, all_frames))))
 
 
 def _lines(result: RunDetails, all_frames: bool) -> Iterator[str]:
@@ -38,19 +40,19 @@ def _lines(result: RunDetails, all_frames: bool) -> Iterator[str]:
 
     record = result.record
     yield f"run        {record['id']}  ({result.status}, {record.get('kind', 'production')})"
-    yield f"command    {wording.printable(wording.command(*record.get('command', [])))}"
-    yield f"folder     {wording.printable(record.get('cwd', ''))}"
+    yield f"command    {wording.command(*record.get('command', []))}"
+    yield f"folder     {record.get('cwd', '')}"
     ended = record.get("ended")
     took = f", took {(ended - record['started']) / 1e6:.1f} s" if ended else ""
     yield f"started    {wording.ago(record.get('started', 0))}{took}"
     if record.get("signature"):
-        yield f"failure    {wording.printable(wording.failure(record['signature'], result.failure))}"
-        yield f"at         {wording.printable(wording.place(record['signature']))}"
+        yield f"failure    {wording.failure(record['signature'], result.failure)}"
+        yield f"at         {wording.place(record['signature'])}"
     elif record.get("exit"):
         yield f"exit       {record['exit']}"
     yield from _code(record)
     for trouble in record.get("trouble", []):
-        yield f"missing    {wording.printable(trouble)}"
+        yield f"missing    {trouble}"
     if result.failure:
         yield ""
         yield from _traceback(result.failure, all_frames)
@@ -82,16 +84,14 @@ def _code(record: schema.Record) -> Iterator[str]:
 
 
 def _traceback(failure: schema.Failure, all_frames: bool) -> Iterator[str]:
-    from dsenv import wording
-
     for number, error in enumerate(reversed(failure.get("exceptions", []))):
         if number:
             how = "was the direct cause of" if error.get("link") == "cause" else "was being handled during"
             yield f"The exception above {how} this one:"
         for frame in error.get("frames", []):
-            yield f"  {wording.printable(frame['file'])}:{frame['line']} in {wording.printable(frame['function'])}"
+            yield f"  {frame['file']}:{frame['line']} in {frame['function']}"
             yield from _frame(frame, all_frames)
-        yield f"{error['type']}: {wording.printable(error.get('message', ''))}"
+        yield f"{error['type']}: {error.get('message', '')}"
 
 
 def _frame(frame: schema.FrameDetail, all_frames: bool) -> Iterator[str]:
@@ -100,7 +100,7 @@ def _frame(frame: schema.FrameDetail, all_frames: bool) -> Iterator[str]:
     first = frame.get("first_line", frame["line"])
     for number, line in enumerate(frame.get("source", []), first):
         if number == frame["line"] or (frame.get("user") and abs(number - frame["line"]) <= 2):
-            yield f"  {'>' if number == frame['line'] else ' '} {number:5} {wording.printable(line)}"
+            yield f"  {'>' if number == frame['line'] else ' '} {number:5} {line}"
     if frame.get("user") or all_frames:
         for local in frame.get("locals", []):
             yield f"          {wording.shorten(describe(local), 110)}"
@@ -126,7 +126,7 @@ def _inputs(result: RunDetails) -> Iterator[str]:
         else:
             kept = "kept" if item.get("blob") else f"not kept{': ' + item['note'] if item.get('note') else ''}"
             state = f"{wording.size(item.get('size', 0))}, {kept}"
-        yield f"  {wording.printable(item.get('path', ''))}  ({state})"
+        yield f"  {item.get('path', '')}  ({state})"
     if len(result.inputs) > 20:
         yield f"  and {len(result.inputs) - 20} more; see --json"
 
@@ -139,4 +139,4 @@ def _output_tail(result: RunDetails) -> Iterator[str]:
         lines = data.decode("utf-8", "replace").splitlines()
         yield ""
         yield f"output ({wording.size(result.output_bytes)}, the end)"
-        yield from (f"  {wording.printable(line)}" for line in lines[-20:])
+        yield from (f"  {line}" for line in lines[-20:])

@@ -72,7 +72,12 @@ def plan(
 def _check(data: schema.Record, root: str) -> None:
     """Raise RecordError for folders, words and variables that no process can have had."""
     for name, folder in (("project", root), ("working", data.get("cwd", root))):
-        if not folder.startswith("/") or os.path.normpath(folder) != folder or "\0" in folder:
+        if (
+            not folder.startswith("/")
+            or folder.startswith("//")
+            or os.path.normpath(folder) != folder
+            or "\0" in folder
+        ):
             raise RecordError(f"{folder!r} cannot have been the {name} folder of {data.get('id')}", hint=_CHANGED)
     variables = data.get("env", {})
     words = [*data.get("command", []), *variables.values(), *variables]
