@@ -99,3 +99,17 @@ def out_of_memory(value: Mapping[str, Any]) -> str:
     if not frame:
         return f"it ran out of memory: {value.get('message')}"
     return f"it ran out of memory at {frame['file']}:{frame['line']}, in {frame['function']}: {frame['line_text']}"
+
+
+def input_state(item: Mapping[str, Any]) -> tuple[str, bool]:
+    """What is known of a recorded input (`agent.schema.Input`), and whether a reproduction has all of it."""
+    if item.get("missing"):
+        return "was not there", True
+    if item.get("how") == "listed":
+        return f"listed, {len(item.get('entries', []))} entries", True
+    note = f": {printable(item['note'])}" if item.get("note") else ""
+    if item.get("blob"):
+        return f"{size(item.get('size', 0))}, kept{note}", True
+    if item.get("answer"):
+        return f"{printable(item.get('call', '').partition(' ')[0])}, its answer is kept", True
+    return f"{size(item.get('size', 0))}, not kept{note}", False

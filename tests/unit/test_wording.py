@@ -67,3 +67,22 @@ def test_commands() -> None:
     assert wording.brief(["/opt/env/bin/python", "a.py"], 40) == "python a.py"
     assert wording.brief([], 40) == ""
     assert (wording.count(1, "run"), wording.count(2000, "run")) == ("1 run", "2,000 runs")
+
+
+@pytest.mark.parametrize(
+    ("item", "text", "had"),
+    [
+        ({"missing": True}, "was not there", True),
+        ({"how": "listed", "entries": ["a", "b/"]}, "listed, 2 entries", True),
+        ({"size": 9, "blob": "x"}, "9 B, kept", True),
+        ({"size": 4, "blob": "x", "note": "only the first"}, "4 B, kept: only the first", True),
+        ({"call": "HeadObject {}", "answer": "x"}, "HeadObject, its answer is kept", True),
+        (
+            {"size": 9, "note": "larger\x1b[2J"},
+            f"9 B, not kept: {wording.printable(chr(27).join(['larger', '[2J']))}",
+            False,
+        ),
+    ],
+)
+def test_an_input_says_what_is_known_of_it(item: dict[str, object], text: str, had: bool) -> None:
+    assert wording.input_state(item) == (text, had)

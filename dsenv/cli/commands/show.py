@@ -121,11 +121,7 @@ def _inputs(result: RunDetails) -> Iterator[str]:
     yield ""
     yield "inputs"
     for item in result.inputs[:20]:
-        if item.get("missing"):
-            state = "was not there"
-        else:
-            kept = "kept" if item.get("blob") else f"not kept{': ' + item['note'] if item.get('note') else ''}"
-            state = f"{wording.size(item.get('size', 0))}, {kept}"
+        state, _ = wording.input_state(item)
         yield f"  {item.get('path', '')}  ({state})"
     if len(result.inputs) > 20:
         yield f"  and {len(result.inputs) - 20} more; see --json"

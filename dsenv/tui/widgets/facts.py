@@ -9,7 +9,7 @@ from textual.containers import VerticalScroll
 from textual.widgets import Static
 
 from dsenv.tui.model import WORK_TITLES, State, Work
-from dsenv.wording import printable, shorten, size
+from dsenv.wording import input_state, printable, shorten, size
 
 TABS = ("failure", "output", "inputs", "differences", "record")
 _SHOWN = 500
@@ -44,13 +44,9 @@ def _inputs(state: State) -> Iterator[Text]:
     if not inputs:
         yield Text("No files were seen being read.", style="dim")
     for item in inputs[:_SHOWN]:
-        if item.get("missing"):
-            note, style = "was not there", "red"
-        elif item.get("blob"):
-            note, style = f"{size(item.get('size', 0))}, kept", ""
-        else:
-            note, style = f"{size(item.get('size', 0))}, content not kept", "yellow"
-        yield Text.assemble(printable(item.get("path", "")), (f"  {note}", style or "dim"))
+        note, had = input_state(item)
+        style = "red" if item.get("missing") else "dim" if had else "yellow"
+        yield Text.assemble(printable(item.get("path", "")), (f"  {note}", style))
     if len(inputs) > _SHOWN:
         yield Text(f"and {len(inputs) - _SHOWN} more: dsenv show --json", style="dim")
 
