@@ -57,7 +57,8 @@ class Frame(TypedDict):
 
 class Signature(TypedDict):
     """The identity of a failure. Two signatures are the same when all but `frame.line` and `exit` are equal
-    after `dsenv.agent.signature.normalise`; `exit` counts only for kind `exit`."""
+    after `dsenv.agent.signature.normalise`; `exit` counts only for kind `exit`. The frame of a signal that came from
+    elsewhere is where the process was: it does not count; nor does that of an exit or a crash, where one has none."""
 
     kind: str  # exception | signal | exit
     type: Optional[str]  # qualified name of the exception; builtins without their module
@@ -232,6 +233,7 @@ class Record(Started, total=False):
     stdin: Stdin
     inputs: int  # lines of inputs.jsonl
     timeout: Optional[float]  # seconds that the command was given
+    kill_after: Optional[float]  # seconds from SIGTERM to SIGKILL at the time-out
     output_bytes: int  # size of the joined output log
     resources: Resources
     redactions: List[Redaction]
@@ -303,7 +305,9 @@ class Failure(TypedDict, total=False):
     argv: List[str]
     when: int
     thread: str
-    how: str  # uncaught | exit | logged | thread | worker | task | notebook
+    # An exception: uncaught, exit (it was being handled, or is the exit itself), logged, thread, worker, task (of
+    # asyncio), notebook, unraisable. A place: fatal (a crash), time-out, memory, signal; its "exception" is named so.
+    how: str
     exceptions: List[ExceptionDetail]  # the one that ended it first, then its causes
 
 

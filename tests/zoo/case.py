@@ -27,9 +27,10 @@ def always() -> bool:
 class Case:
     """A failing program. In `command`, {python} and {root} stand for the interpreter and the program's folder.
 
-    `type`, `message`, `file`, `function` and `line_text` are those of the signature of an exception, `signal` that of
-    a signal, and with none of them it is kind `exit`. `exit` is None for a signal. `inputs` are the files that it
-    read, relative to the folder; `cause` is the type of the exception's cause, or the reason of the signal.
+    `type` and `message` are those of the signature of an exception, `signal` that of a signal, and with none of them
+    it is kind `exit`; `file`, `function` and `line_text` are those of its frame. `exit` is None for a signal. `inputs`
+    are the files that it read, relative to the folder; `cause` is the type of the exception's cause, or the reason of
+    the signal.
     `before` prepares the folder where it "ran in production"; `afterwards` is what became of the machine since, which
     a reproduction must not notice.
     """
@@ -50,6 +51,7 @@ class Case:
     env: tuple[tuple[str, str], ...] = ()
     options: tuple[str, ...] = ()  # of capture
     around: tuple[str, ...] = ()  # words before it, capture included: what the machine does to it
+    bare: tuple[str, ...] = ()  # words before it when it is not captured: they do what `options` do
     needs: Callable[[], bool] = always  # whether this machine can play that one
     before: Callable[[Path], None] = nothing
     afterwards: Callable[[Path], None] = nothing
@@ -83,7 +85,7 @@ class Case:
             "type": self.type,
             "message": self.message,
             "cause": self.cause,
-            "frame": frame if self.type and self.file else None,
+            "frame": frame if self.file else None,
             "signal": self.signal,
             "exit": self.exit if kind == "exit" else None,
         }

@@ -40,7 +40,7 @@ def test_a_failing_program_leaves_what_a_reproduction_needs(case: Case, tmp_path
         pytest.skip("this machine cannot play that one")
     root, store = prepare(case, tmp_path), tmp_path / "store"
     bare = subprocess.run(
-        case.surrounded(case.argv(root)),
+        case.surrounded([*case.bare, *case.argv(root)]),
         cwd=root,
         env=os.environ | dict(case.env),
         input=case.stdin,
@@ -49,7 +49,9 @@ def test_a_failing_program_leaves_what_a_reproduction_needs(case: Case, tmp_path
     )
     root = prepare(case, tmp_path / "again")
     captured = run(case, root, store)
-    assert captured.returncode == case.returncode == bare.returncode
+    # `timeout` kills itself as well, and a shell would say 137.
+    ended = 128 - bare.returncode if case.bare and bare.returncode < 0 else bare.returncode
+    assert captured.returncode == case.returncode == ended
     if case.silent:
         assert captured.stdout == bare.stdout
         assert captured.stderr == bare.stderr.replace(str(tmp_path / "app").encode(), str(root).encode())
@@ -63,7 +65,10 @@ def test_a_failing_program_leaves_what_a_reproduction_needs(case: Case, tmp_path
     assert found is not None
     expected = case.signature | ({"message": found["message"]} if case.chance else {})
     assert signature.same(found, expected), found
-    if case.type is not None:
+    if case.file:
+        assert found["frame"] is not None
+        place = (found["frame"]["file"], found["frame"]["function"], found["frame"]["line_text"])
+        assert place == (case.file, case.function, case.line_text)
         primary = record.frames()["primary"]
         assert primary is not None
         assert record.frames()["failures"][primary]["exceptions"][0]["frames"][-1]["source"]

@@ -54,13 +54,14 @@ class Watch(threading.Thread):
         self,
         pid: int,
         spool: Optional[Spool],
-        timeout: Optional[float],
-        kill_after: float,
         keep: Callable[[BlackBox], None],
+        *,
+        timeout: Optional[float],
+        kill_after: Optional[float],
     ) -> None:
         super().__init__(name="black box", daemon=True)
         self._pid, self._spool, self._keep = pid, spool, keep
-        self._timeout, self._kill_after = timeout, kill_after
+        self._timeout, self._kill_after = timeout, kill_after or 0.0
         self._request = request()
         self._limits = MemoryLimits.around(os.getpid()) if spool is not None else MemoryLimits([])
         self._over = threading.Event()

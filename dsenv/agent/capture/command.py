@@ -166,7 +166,7 @@ class Run:
         if child.stdin is not None:
             source = InputRelay(child.stdin, terminal=child.session, cap=STDIN_CAP)
             source.start()
-        box = Watch(child.pid, self.spool, *_patience(self.options), keep=keeper.box.add)
+        box = Watch(child.pid, self.spool, keeper.box.add, **_times(self.options))
         if box.needed:
             box.start()
         keeper.start()
@@ -207,14 +207,15 @@ class Run:
             "umask": umask,
             "stdin": stdin,
             "resources": resources,
-            "timeout": seconds(self.options.timeout, "timeout"),
+            **_times(self.options),
         }
 
 
-def _patience(options: Options) -> Tuple[Optional[float], float]:
-    """Seconds that the command has, and that it has from SIGTERM to SIGKILL."""
+def _times(options: Options) -> Dict[str, Optional[float]]:
+    """How long the command may run, and how long it has from SIGTERM to SIGKILL then."""
+    timeout = seconds(options.timeout, "timeout") or None
     grace = seconds(options.kill_after, "kill-after")
-    return seconds(options.timeout, "timeout"), KILL_AFTER if grace is None else grace
+    return {"timeout": timeout, "kill_after": None if timeout is None else KILL_AFTER if grace is None else grace}
 
 
 def _working_folder() -> str:

@@ -85,13 +85,13 @@ def _check(kind: str, values: Dict[str, str]) -> None:
 
 
 def seconds(text: str, name: str) -> Optional[float]:
-    """A time as GNU timeout takes it: a number, and s, m, h or d; None for 0 and nothing. Raises ArgumentsError."""
+    """A time as GNU timeout takes it: a number, and s, m, h or d; None for nothing. Raises ArgumentsError."""
     if not text:
         return None
     found = re.fullmatch(r"(\d+(?:\.\d*)?|\.\d+)([smhd]?)", text)
     if found is None:
         raise ArgumentsError("--{} is a number of seconds, or one with s, m, h or d, not {}".format(name, text))
-    return float(found.group(1)) * {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400}[found.group(2)] or None
+    return float(found.group(1)) * {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400}[found.group(2)]
 
 
 class Project(NamedTuple):

@@ -161,7 +161,7 @@ class Scratch:
             content["limits"] = imposed.limits(self.plan.conditions, self.folder, reserved)
             capture = ["--store", str(self.store), "--run-id", run_id, "--root", root, "--replay", str(replay)]
             if (seconds := self.record.data.get("timeout")) and not debug:
-                capture += ["--timeout", str(seconds)]
+                capture += ["--timeout", str(seconds), "--kill-after", str(self.record.data.get("kill_after") or 0)]
             content["capture"] = [*capture, *randomness.options(self.record), "--", *content.pop("argv")]
             file.write_text(json.dumps(content))
         return [sys.executable, "-I", "-S", str(agent), "replay", str(file)]
@@ -175,7 +175,8 @@ class Scratch:
             self.place_of(folder).mkdir(parents=True, exist_ok=True)
         content: dict[str, Any] = {"cwd": self.plan.cwd, "argv": argv, "env": env, "umask": self.plan.umask}
         if self.plan.isolation == "namespace":
-            return content | {"staging": str(self.folder / "staging"), **self._view(prefix, env)}, []
+            cover = str(self.folder) if self.plan.conditions.covered else ""
+            return content | {"staging": str(self.folder / "staging"), "cover": cover, **self._view(prefix, env)}, []
         mapping = self._mapping(prefix, env)
         in_root = self.plan.cwd == self.plan.root
         return content | {

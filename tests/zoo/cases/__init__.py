@@ -3,6 +3,13 @@
 from __future__ import annotations
 
 from tests.zoo.case import Case
-from tests.zoo.cases import basic, inputs, limits, randomness
+from tests.zoo.cases import basic, failures, inputs, limits, randomness, signals
 
-CASES: tuple[Case, ...] = (*basic.CASES, *inputs.CASES, *limits.CASES, *randomness.CASES)
+CASES: tuple[Case, ...] = (
+    *basic.CASES,
+    *failures.CASES,
+    *inputs.CASES,
+    *limits.CASES,
+    *randomness.CASES,
+    *signals.CASES,
+)

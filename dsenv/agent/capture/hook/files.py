@@ -108,7 +108,7 @@ class Inputs:
             path = os.getcwd() + "/" + path
         if "/." in path or "//" in path or path[-1:] == "/":
             path = _normal(path)
-        return None if path in self._written or path.startswith(self._ignored) else path
+        return None if path in self._written or (path + "/").startswith(self._ignored) else path
 
     def wrote(self, path: str) -> None:
         """The program makes what is at `path`."""

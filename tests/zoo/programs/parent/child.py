@@ -1,0 +1,4 @@
+"""The job that fails."""
+
+amounts = {"oak": 3}
+print(amounts["elm"])
