@@ -18,6 +18,7 @@ _MODULES = (
     "ending",
     "events",
     "files",
+    "held",
     "imports",
     "listing",
     "on_blas",

@@ -97,6 +97,11 @@ class Program:
             self._write(dict(self._described(error, outer), how=how, **facts))
         except Exception as problem:  # noqa: BLE001 - the program's own handling goes on
             self.give_up("a failure could not be described", problem)
+        if self.inputs is not None and error is self._uncaught and not isinstance(error, MemoryError):
+            try:
+                own("held").note(self.inputs)
+            except Exception:  # noqa: BLE001 - a program that has no descriptor left cannot be looked into
+                pass
 
     def left(self, by: str, code: int, frame: "Any") -> None:
         """Note that the program ended by a call that is no failure by itself: `frame` made it. Never raises."""

@@ -21,7 +21,11 @@ def read_by(body: str, folder: Path) -> dict[str, dict[str, Any]]:
          "seed": "", "replay": "", "agent": ""}
     )  # fmt: skip
     environ = os.environ | {"PYTHONPATH": made.hook}
-    subprocess.run([sys.executable, "-c", body], check=True, cwd=folder, env=environ, stdout=subprocess.DEVNULL)
+    words = [sys.executable, "-c", body]
+    done = subprocess.run(
+        words, check=False, cwd=folder, env=environ, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
+    )
+    assert done.returncode == 0 or b"ends here" in done.stderr, done.stderr
     found: dict[str, dict[str, Any]] = {}
     for event in made.events():
         if event["e"] == "input" and (event["path"].startswith(str(folder)) or "://" in event["path"]):
@@ -155,3 +159,22 @@ def test_functions_keep_their_places_in_the_sets_of_os(tmp_path: Path) -> None:
         "assert {os.open, os.mkdir, os.rename} <= os.supports_dir_fd and {os.listdir, os.scandir} <= os.supports_fd"
     )
     read_by(body, tmp_path)
+
+
+def test_what_compiled_code_has_open_when_the_program_fails_is_kept(tmp_path: Path) -> None:
+    for name in ("open", "mapped", "closed", "written", "deleted"):
+        (tmp_path / name).write_text(name)
+    body = """
+import ctypes, os
+libc = ctypes.CDLL(None)
+libc.mmap.restype = ctypes.c_void_p
+flags = dict.fromkeys(("open", "mapped", "closed", "deleted"), os.O_RDONLY) | {"written": os.O_WRONLY}
+handles = {name: libc.open(name.encode(), flags[name]) for name in flags}
+libc.mmap(None, 4096, 1, 2, handles["mapped"], ctypes.c_long(0))
+for name in ("mapped", "closed"): libc.close(handles[name])
+os.unlink("deleted")
+raise ValueError("ends here")
+"""
+    found = read_by(body, tmp_path)
+    assert {name for name, item in found.items() if item["how"] == "native"} == {"open", "mapped"}
+    assert all("copy" in found[name] for name in ("open", "mapped"))
