@@ -1,7 +1,8 @@
 """`agent replay PLAN`: prepares one process for a recorded command and captures it there.
 
-PLAN is a JSON file: `places` [[source, target], ...], `hidden` [path, ...] and `staging` when a mount
-namespace is to be used, `cwd`, `env`, `umask`, `limits`, and `capture`, the arguments of the capture.
+PLAN is a JSON file: `places` [[source, target], ...], `hidden` [path, ...] and `staging` when a mount namespace is to
+be used, with `cover`, the folder that gets what is written outside of it; `cwd`, `env`, `umask`, `limits`, and
+`capture`, the arguments of the capture.
 
 `limits` has, each when it is to be imposed: `ulimits` {name: [soft, hard]}; `memory` (bytes) with `memory_by`
 (cgroup or watch), `memory_kill` (process or group), `peak` and `killed` (files, see `dsenv.agent.replay.memory`);
@@ -33,6 +34,8 @@ def main(arguments: List[str]) -> int:
         groups = _groups(wanted)
         limits.use_processors(int(wanted.get("affinity") or 0))
         if plan.get("staging"):
+            namespace.enter()
+            _cover(plan, wanted)
             namespace.arrange(plan["staging"], [(s, t) for s, t in plan["places"]], plan["hidden"])
         os.chdir(plan["cwd"])
         os.environ.clear()
@@ -69,6 +72,25 @@ def _groups(wanted: Dict[str, Any]) -> Dict[str, str]:
     return made
 
 
+def _cover(plan: Dict[str, Any], wanted: Dict[str, Any]) -> None:
+    """Keep what the command writes from the rest of the disk, and report what could not be kept from it."""
+    from dsenv.agent.replay import namespace, overlay
+
+    if not plan.get("cover"):
+        return
+    with open(wanted["report"], encoding="utf-8") as file:
+        report = json.load(file)
+    try:
+        left = overlay.cover(plan["cover"])
+    except (namespace.NamespaceError, OSError) as error:
+        report["refused"].append(["folder", "/", "the command may write outside its scratch folder: {}".format(error)])
+    else:
+        note = "other file systems are mounted in it: what is written there stays"
+        report["refused"] += [["folder", path, note] for path in left if os.access(path, os.W_OK)]
+    with open(wanted["report"], "w", encoding="utf-8") as file:
+        json.dump(report, file)
+
+
 def _watch_memory(wanted: Dict[str, Any], group: str) -> List[str]:
     """Watch the command's memory when that is limited. Returns what capture is told, so that it knows a kill."""
     if not wanted.get("memory"):
@@ -86,12 +108,26 @@ def _probe() -> int:
     limited = "cgroup" if cgroup.available("memory") else "watch" if memory.available() else ""
     found = {
         "namespace": sys.platform == "linux" and namespace.available(),
+        "overlay": sys.platform == "linux" and _overlays(),
         "memory": limited,
         "quota": cgroup.available("cpu"),
         "affinity": hasattr(os, "sched_setaffinity"),
     }
     json.dump(found, sys.stdout)
     return 0
+
+
+def _overlays() -> bool:
+    import shutil
+    import tempfile
+
+    from dsenv.agent.replay import overlay
+
+    folder = tempfile.mkdtemp(prefix="dsenv-")
+    try:
+        return overlay.available(folder)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _end_with_parent() -> None:

@@ -6,6 +6,7 @@ a machine of that kind would have recorded.
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import subprocess
@@ -16,11 +17,13 @@ from typing import Any
 
 import pytest
 
+from dsenv.config import paths
 from dsenv.events import Cancel, ignore
 from dsenv.runs.index import newest
 from dsenv.runs.record import Record
 from dsenv.runs.store import open_store
 from dsenv.workflows import reproduce as workflow
+from dsenv.workflows.reproduce.means import means
 from dsenv.workflows.reproduce.model import Reproduction
 
 LINUX = pytest.mark.skipif(sys.platform != "linux", reason="what a kernel imposes is Linux's here")
@@ -229,3 +232,27 @@ def test_a_locale_that_is_not_here_is_named(production: Production) -> None:
     result = production.again()
     assert result.verdict == "same-failure"
     assert "locale-gen" in said(result.not_restored, "locale", "de_AQ")[0]
+
+
+@LINUX
+def test_what_the_program_writes_elsewhere_is_kept_from_the_disk(production: Production) -> None:
+    if not means().overlay:
+        pytest.skip("this machine lets us have no overlays")
+    elsewhere = production.root.parent / "elsewhere"
+    elsewhere.mkdir()
+    (elsewhere / "report.csv").write_text("of last week")
+    program = (
+        f"import os\nos.chdir({str(elsewhere)!r})\nopen('report.csv', 'w').write('x')\n"
+        "open('new', 'w').close()\nraise ValueError(os.path.getsize('report.csv'))"
+    )
+    production.run(program)
+    (elsewhere / "new").unlink()
+    (elsewhere / "report.csv").write_text("of last week")
+    result = production.again()
+    assert result.verdict == "same-failure", result.observed
+    assert said(result.restored, "folder", "/")
+    assert [(path.name, path.read_text()) for path in elsewhere.iterdir()] == [("report.csv", "of last week")]
+    left = production.again(available=dataclasses.replace(means(), overlay=False))
+    assert "may write outside" in said(left.not_restored, "folder", "/")[0]
+    assert (elsewhere / "new").exists()
+    assert not list((paths.cache_dir() / "reproductions").iterdir())

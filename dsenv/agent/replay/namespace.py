@@ -34,9 +34,10 @@ def _check(result: int, what: str) -> None:
         raise NamespaceError("{}: {}".format(what, os.strerror(number)))
 
 
-def mount(source: str, target: str, kind: str = "", flags: int = _BIND | _REC) -> None:
+def mount(source: str, target: str, kind: str = "", flags: int = _BIND | _REC, options: str = "") -> None:
     """mount(2). Raises NamespaceError."""
-    code = _libc().mount(os.fsencode(source), os.fsencode(target), kind.encode() or None, flags, None)
+    words = (os.fsencode(source), os.fsencode(target), kind.encode() or None, flags, os.fsencode(options) or None)
+    code = _libc().mount(*words)
     _check(code, "mount {} on {}".format(source, target))
 
 
@@ -169,12 +170,11 @@ class View:
 
 
 def arrange(staging: str, places: List[Tuple[str, str]], hidden: List[str]) -> None:
-    """Enter a namespace and show every (source, target); nothing is at the `hidden` paths.
+    """In a namespace that was entered, show every (source, target); nothing is at the `hidden` paths.
 
     Parents come before what lies in them. A source may lie below a target. Raises NamespaceError when the
     system refuses any part.
     """
-    enter()
     try:
         view = View(staging)
         held = [(view.hold(source), target) for source, target in places]

@@ -37,6 +37,7 @@ _HINTS = tuple(
         ("timezone", r"time ?zone|utcoffset|daylight|tzinfo"),
         ("clock", r"expire|\bdate\b|datetime|<n>-<n>-<n>|deadline|in the (future|past)"),
         ("env", r"placeholder"),
+        ("folder", r"Value too large for defined data type|Read-only file system|Invalid cross-device link"),
     )
 )
 _SWITCHES = {

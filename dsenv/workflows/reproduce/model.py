@@ -68,6 +68,7 @@ class Means:
     memory: str = ""
     quota: bool = False
     affinity: bool = False
+    overlay: bool = False  # what is written outside the scratch folder can be kept from the disk
 
 
 @dataclasses.dataclass(frozen=True)
@@ -87,6 +88,7 @@ class Conditions:
     usable: int = 0  # what Python is told of processors that are not here
     threads: int = 0  # of BLAS
     variables: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    covered: bool = False  # nothing outside the scratch folder is written
     clock: int = 0  # when the program's clock begins, microseconds since the epoch
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import os
 from pathlib import Path, PurePosixPath
@@ -51,6 +52,13 @@ def plan(
             "no mount namespace here: files are redirected for Python, compiled readers and programs see this machine"
         )
         lost.append(Item("folder", root, note))
+    covered = chosen == "namespace" and available.overlay
+    if covered:
+        others = "" if os.geteuid() == 0 else "; files of others can be read and not be changed"
+        note = f"what it writes outside its scratch folder is kept from the disk{others}"
+        restored.append(Item("folder", "/", note))
+    else:
+        lost.append(Item("folder", "/", "it may write outside its scratch folder, as you"))
     return Plan(
         run=record.summary(),
         code=code,
@@ -65,7 +73,7 @@ def plan(
         isolation=chosen,
         restored=tuple(restored),
         not_restored=tuple(lost),
-        conditions=held.conditions,
+        conditions=dataclasses.replace(held.conditions, covered=covered),
     )
 
 

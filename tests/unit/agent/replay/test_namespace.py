@@ -47,6 +47,7 @@ import sys, os, json
 sys.path.insert(0, sys.argv[1])
 from dsenv.agent.replay import namespace
 plan = json.loads(sys.argv[2])
+namespace.enter()
 namespace.arrange(plan["staging"], [tuple(p) for p in plan["places"]], plan["hidden"])
 os.chdir("/")
 os.execvp("sh", ["sh", "-c", plan["then"]])
