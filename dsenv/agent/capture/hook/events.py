@@ -65,11 +65,21 @@ class Events:
         _write(self._handle, line)
 
 
+HELD: "set[int]" = set()  # descriptors of ours
+
+
 def high(low: int) -> int:
     """Move a descriptor out of the way; returns its new number.
 
     Where the limit is one that programs reach, the number is above it: the program still gets as many as it ever got.
     """
+    number = _moved(low)
+    HELD.discard(low)
+    HELD.add(number)
+    return number
+
+
+def _moved(low: int) -> int:
     try:
         limit = os.sysconf("SC_OPEN_MAX")
         number = _above(low, limit) if limit <= _SMALL else -1

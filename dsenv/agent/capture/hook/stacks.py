@@ -8,7 +8,8 @@ import os
 from time import time_ns
 
 from .ending import Replaced
-from .events import high
+from .events import HELD, high
+from .opener import known_as
 
 TYPE_CHECKING = False  # typing would be loaded into every program
 if TYPE_CHECKING:
@@ -25,6 +26,7 @@ def watch(program: "Program", folder: str) -> None:
 
     handle = high(_file(folder))
     _watch_forks(folder, handle)
+    _hide()
     if not faulthandler.is_enabled():
         faulthandler.enable(handle)
         _stand_aside(faulthandler, handle)
@@ -36,6 +38,22 @@ def watch(program: "Program", folder: str) -> None:
 def _file(folder: str) -> int:
     name = "{}/stacks/{}".format(folder, os.getpid())
     return _open(name, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
+
+
+def _hide() -> None:
+    """Leave our descriptors out of what a program sees that lists its own."""
+    listdir = os.listdir
+
+    class ListDir(Replaced):
+        def __call__(self, *args: "Any", **kwargs: "Any") -> "Any":
+            found = listdir(*args, **kwargs)
+            if args and args[0] in ("/proc/self/fd", "/dev/fd", "/proc/{}/fd".format(os.getpid())):
+                return [name for name in found if name not in map(str, HELD)]
+            return found
+
+    ours = ListDir(listdir, None)
+    known_as(listdir, ours)
+    os.listdir = ours
 
 
 def _watch_forks(folder: str, handle: int) -> None:
