@@ -62,6 +62,7 @@ class State:
 
     store: str = ""
     runs: tuple[RunSummary, ...] = ()
+    shown: tuple[RunSummary, ...] = ()  # those that match the filter: every word of it is somewhere in the run
     more: bool = False
     loaded: bool = False
     filter: str = ""
@@ -71,12 +72,6 @@ class State:
     work: Work | None = None
     reproductions: tuple[Reproduction, ...] = ()
     problem: Problem | None = None
-
-    @property
-    def shown(self) -> tuple[RunSummary, ...]:
-        """The runs that match the filter: every word of it is somewhere in the run."""
-        words = self.filter.lower().split()
-        return tuple(run for run in self.runs if all(word in searchable(run) for word in words))
 
     @property
     def reproduction(self) -> Reproduction | None:
@@ -199,7 +194,9 @@ def apply(state: State, message: Message) -> State:
     change = dataclasses.replace
     match message:
         case RunsListed(runs=found):
-            return change(state, store=found.store, runs=tuple(found.runs), more=found.more, loaded=True)
+            listed = tuple(found.runs)
+            shown = _matching(listed, state.filter)
+            return change(state, store=found.store, runs=listed, shown=shown, more=found.more, loaded=True)
         case RunOpened(details=details):
             opened = change(state, details=details, work=None, problem=None, all_frames=False)
             return change(opened, frame=_first_user_row(opened))
@@ -213,7 +210,8 @@ def apply(state: State, message: Message) -> State:
         case CancelAsked():
             return change(state, work=change(state.work, cancelling=True)) if state.work else state
         case Filtered(text=text):
-            return change(state, filter=text)
+            narrower = text.startswith(state.filter)
+            return change(state, filter=text, shown=_matching(state.shown if narrower else state.runs, text))
         case FramePicked(row=row):
             return change(state, frame=row)
         case AllFramesToggled():
@@ -256,6 +254,13 @@ def _step(
         for step in work.steps
     )
     return dataclasses.replace(work, steps=steps)
+
+
+def _matching(runs: tuple[RunSummary, ...], text: str) -> tuple[RunSummary, ...]:
+    words = text.lower().split()
+    if not words:
+        return runs
+    return tuple(run for run in runs if all(word in searched for searched in (searchable(run),) for word in words))
 
 
 def searchable(run: RunSummary) -> str:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from textual.pilot import Pilot
-from textual.widgets import DataTable, Input, TabbedContent
+from textual.widgets import Input, TabbedContent
 
 from dsenv.errors import StateError
 from dsenv.events import Cancel, StepStarted
@@ -18,6 +18,7 @@ from dsenv.tui.app import DsenvApp
 from dsenv.tui.bridge import Tell
 from dsenv.tui.screens.run import RunScreen
 from dsenv.tui.screens.runs import RunsScreen
+from dsenv.tui.widgets.runs_list import RunsList
 
 Script = Callable[[DsenvApp, Pilot[int]], Awaitable[None]]
 
@@ -69,9 +70,9 @@ def problem_of(app: DsenvApp) -> model.Problem:
 def test_filter_open_and_back(store: Path) -> None:
     async def script(app: DsenvApp, pilot: Pilot[int]) -> None:
         assert isinstance(app.screen, RunsScreen)
-        assert app.screen.query_one(DataTable).row_count == 2
+        assert len(app.screen.query_one(RunsList).runs) == 2
         await pilot.press("slash", *"fast")
-        assert app.screen.query_one(DataTable).row_count == 1
+        assert len(app.screen.query_one(RunsList).runs) == 1
         await pilot.press("enter", "enter")
         await settled(app, pilot)
         assert isinstance(app.screen, RunScreen)
@@ -80,7 +81,7 @@ def test_filter_open_and_back(store: Path) -> None:
         assert isinstance(app.screen, RunsScreen)
         assert app.screen.query_one(Input).value == "fast"
         await pilot.press("escape")
-        assert app.screen.query_one(DataTable).row_count == 2
+        assert len(app.screen.query_one(RunsList).runs) == 2
         await pilot.press("q")
 
     assert play(DsenvApp(None, str(store)), script) == 0
