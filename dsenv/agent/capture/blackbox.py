@@ -128,7 +128,7 @@ class Watch(threading.Thread):
         if self._spool is None or self._request.dump is None or len(self.entries) >= _MOST_ENTRIES:
             return
         with self._dumping:
-            asked = self._ask(look, largest_first=why == "memory")
+            asked = self._ask(look, goes_on=why == "memory")
             stacks = self._answers(asked, look, patience)
             entry: BlackBox = {"when": time_ns() // 1000, "why": why, "stacks": stacks}
             if use is not None:
@@ -136,21 +136,23 @@ class Watch(threading.Thread):
             self.entries.append(entry)
         self._keep(entry)
 
-    def _ask(self, look: bool, *, largest_first: bool) -> List[int]:
+    def _ask(self, look: bool, *, goes_on: bool) -> List[int]:
         from dsenv.agent.capture import processes
 
         assert self._request.dump is not None and self._request.look is not None
         self._events = self._size_of_events()
         found = [process.pid for process in processes.tree(self._pid)]
         found = [pid for pid in found if _may_be_asked(pid, self._request.dump)][:_MOST_PROCESSES]
-        if largest_first:
+        if goes_on:
             found.sort(key=processes.resident, reverse=True)
         for pid in found:
             self._read.setdefault(pid, self._size_of_dumps(pid))
             with suppress(OSError):
-                os.kill(pid, self._request.dump)
-                if look and processes.catches(pid, self._request.look):
+                # A program that goes on must not have its calls interrupted; one that is about to end may. This signal
+                # comes first: the other one lets the system restart a call, and Python would not run.
+                if look and (not goes_on or processes.computes(pid)) and processes.catches(pid, self._request.look):
                     os.kill(pid, self._request.look)
+                os.kill(pid, self._request.dump)
         return found
 
     def _answers(self, asked: List[int], look: bool, patience: float) -> List[Stack]:

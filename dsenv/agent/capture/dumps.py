@@ -11,6 +11,7 @@ _FATAL = re.compile(r"^Fatal Python error: (.*)$")
 _THREAD = re.compile(r"^(?:Current thread|Thread) (0x[0-9a-f]+)(?: \[(.*)\])? \(most recent call first\):$")
 _FRAME = re.compile(r'^  File "(.*)", line (\d+|\?\?\?) in (.*)$')
 _ESCAPE = re.compile(r"\\(?:x([0-9a-f]{2})|u([0-9a-f]{4})|U([0-9a-f]{8}))")
+_OWN = "/_dsenv_hook/"  # it was being asked for its locals just then
 _SIGNALS = {
     "Segmentation fault": "SIGSEGV",
     "Aborted": "SIGABRT",
@@ -46,7 +47,7 @@ def parse(text: str, pid: int) -> List[Dump]:
             current = []
             stack: Stack = {"pid": pid, "thread": thread.group(2) or thread.group(1), "frames": current}
             found[-1].stacks.insert(0 if line.startswith("Current") else len(found[-1].stacks), stack)
-        elif frame and current is not None:
+        elif frame and current is not None and _OWN not in line:
             current.insert(0, _frame(frame.groups()))
     return found
 

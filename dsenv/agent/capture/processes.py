@@ -62,13 +62,23 @@ _PPOLL = "73 0x0 0x0 0x0"  # what pause() is on aarch64: to poll nothing, for ev
 
 def waits_for_signal(pid: int, proc: str = "/proc") -> bool:
     """Whether a process goes on because of a signal, whatever the signal is: ours would change what it does."""
-    try:
-        with open("{}/{}/syscall".format(proc, pid), encoding="ascii", errors="replace") as file:
-            text = file.read()
-    except OSError:
-        return False
+    text = _call(pid, proc)
     calls = _WAITS.get(os.uname().machine, ())
     return text.partition(" ")[0] in calls or ("133" in calls and text.startswith(_PPOLL))
+
+
+def computes(pid: int, proc: str = "/proc") -> bool:
+    """Whether its main thread is in no system call, which a signal might interrupt."""
+    return _call(pid, proc).startswith("running")
+
+
+def _call(pid: int, proc: str) -> str:
+    """The system call that a process waits in; empty where that is not told."""
+    try:
+        with open("{}/{}/syscall".format(proc, pid), encoding="ascii", errors="replace") as file:
+            return file.read()
+    except OSError:
+        return ""
 
 
 def resident(pid: int, proc: str = "/proc") -> int:

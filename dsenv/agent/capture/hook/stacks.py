@@ -109,7 +109,6 @@ def _answer(program: "Program", number: int) -> None:
             pass
 
     _signal.signal(number, look)
-    _signal.siginterrupt(number, False)
     getsignal = _signal.getsignal
 
     class GetSignal(Replaced):
