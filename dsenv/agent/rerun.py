@@ -85,8 +85,10 @@ def _cover(plan: Dict[str, Any], wanted: Dict[str, Any]) -> None:
     except (namespace.NamespaceError, OSError) as error:
         report["refused"].append(["folder", "/", "the command may write outside its scratch folder: {}".format(error)])
     else:
-        note = "other file systems are mounted in it: what is written there stays"
-        report["refused"] += [["folder", path, note] for path in left if os.access(path, os.W_OK)]
+        writable = [path for path in left if os.access(path, os.W_OK)]
+        if writable:
+            note = "not covered, as other file systems are mounted in it: what is written directly there stays"
+            report["refused"].append(["folder", " ".join(writable), note])
     with open(wanted["report"], "w", encoding="utf-8") as file:
         json.dump(report, file)
 
