@@ -72,7 +72,7 @@ class Watcher(threading.Thread):
     def run(self) -> None:
         try:
             self._watch()
-        except (OSError, ImportError) as problem:
+        except Exception as problem:  # noqa: BLE001 - a traceback would go to the command's stderr
             self.trouble.append("what other programs and compiled code read is not seen: {}".format(problem))
         finally:
             self.ready.set()

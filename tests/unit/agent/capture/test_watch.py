@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from dsenv.agent import schema
-from dsenv.agent.capture import reader, watch
+from dsenv.agent.capture import inotify, reader, watch
 from dsenv.agent.capture.spool import Spool
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="inotify is Linux's")
@@ -194,3 +194,16 @@ def test_who_reads(tmp_path: Path) -> None:
         os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)
         assert reader.has_ended(child.pid)
     assert reader.holder(os.getpid(), str(tmp_path / "other")) == 0
+
+
+def test_a_system_that_gives_no_queue_is_said_and_nothing_is_printed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    def refuse(self: object) -> None:
+        raise ValueError("no such thing here")
+
+    monkeypatch.setattr(inotify.Notify, "__init__", refuse)
+    with Watched(tmp_path) as seen:
+        pass
+    assert seen.watcher.trouble == ["what other programs and compiled code read is not seen: no such thing here"]
+    assert capfd.readouterr() == ("", "")
