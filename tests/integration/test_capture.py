@@ -1,4 +1,4 @@
-"""`capture` in front of real processes: streams, signals, exit codes, terminals, and what goes wrong."""
+"""`capture` in front of real processes: streams, signals, exit codes, terminals, environment."""
 
 from __future__ import annotations
 
@@ -6,60 +6,15 @@ import json
 import os
 import pty
 import select
-import shutil
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from dsenv.agent.capture import spool
-from dsenv.runs import index
-from dsenv.runs.record import Record
-from dsenv.runs.store.folder import FolderStore
-
-REPOSITORY = str(Path(__file__).parents[2])
-AGENT = [sys.executable, "-m", "dsenv.agent", "capture"]
-
-
-def capture(
-    store: Path, command: list[str], *options: str, env: Mapping[str, str] | None = None, **settings: object
-) -> subprocess.CompletedProcess[bytes]:
-    """Capture a command; `settings` are those of `subprocess.run`."""
-    chosen: dict[str, Any] = {"capture_output": True, "stdin": subprocess.DEVNULL} | settings
-    words = [*AGENT, "--store", str(store), *options, "--", *command]
-    done: subprocess.CompletedProcess[bytes] = subprocess.run(
-        words, check=False, timeout=60, env=dict(os.environ) | dict(env or {}), **chosen
-    )
-    return done
-
-
-def python(code: str) -> list[str]:
-    return [sys.executable, "-c", code]
-
-
-def only(store: Path) -> Record:
-    opened = FolderStore(store)
-    (found,) = index.newest(opened)
-    return Record(opened, found.id)
-
-
-def log(record: Record) -> dict[str, bytes]:
-    streams = {"stdout": b"", "stderr": b""}
-    for chunk in record.output():
-        streams[chunk.stream] += chunk.data
-    return streams
-
-
-def eventually(condition: Callable[[], bool], seconds: float = 15) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "it did not happen"
-        time.sleep(0.02)
+from tests.integration.capturing import AGENT, REPOSITORY, capture, log, only, python
 
 
 def test_bytes_pass_unchanged_and_are_kept_with_their_stream(tmp_path: Path) -> None:
@@ -182,27 +137,6 @@ def test_a_folder_that_is_gone(tmp_path: Path) -> None:
     assert (done.returncode, done.stdout) == (3, b"here\n")
 
 
-@pytest.mark.skipif(os.getuid() != 0 or sys.platform != "linux", reason="a control group of one's own needs root")
-def test_a_kill_for_want_of_memory_is_called_that(tmp_path: Path) -> None:
-    group = Path("/sys/fs/cgroup/memory") / f"dsenv-test-{os.getpid()}"
-    try:
-        group.mkdir()
-        (group / "memory.limit_in_bytes").write_text(str(120 << 20))
-    except OSError:
-        pytest.skip("this container may not make control groups")
-    try:
-        words = " ".join([*AGENT, "--store", str(tmp_path), "--", sys.executable, "-c", "'x = bytearray(300 << 20)'"])
-        script = f"echo $$ > {group}/cgroup.procs && exec {words}"
-        done = subprocess.run(["sh", "-c", script], check=False, capture_output=True, timeout=60)
-        assert done.returncode == -signal.SIGKILL
-    finally:
-        eventually(lambda: not (group / "cgroup.procs").read_text())
-        group.rmdir()
-    found = only(tmp_path).data["signature"]
-    assert found is not None
-    assert (found["signal"], found["cause"]) == ("SIGKILL", "out-of-memory")
-
-
 def test_standard_input_that_never_ends_is_not_waited_for(tmp_path: Path) -> None:
     reader, writer = os.pipe()
     try:
@@ -288,181 +222,6 @@ def test_the_hash_seed_is_drawn_kept_and_given(tmp_path: Path) -> None:
     seed = only(tmp_path).data["hash_seed"]
     again = subprocess.run(python(code), check=True, capture_output=True, env=os.environ | {"PYTHONHASHSEED": seed})
     assert again.stdout == done.stdout
-
-
-@pytest.mark.parametrize(
-    "start",
-    [
-        "subprocess.run([sys.executable, 'child.py'])",
-        "subprocess.run([sys.executable, 'child.py'], env={**os.environ, 'A': 'b'})",
-        "subprocess.run([sys.executable, 'child.py'], env={})",
-        "os.spawnve(os.P_WAIT, sys.executable, [sys.executable, 'child.py'], {})",
-        "os.system(sys.executable + ' child.py')",
-        "os.execve(sys.executable, [sys.executable, 'child.py'], dict(os.environ))",
-    ],
-)
-def test_children_are_followed_however_they_are_started(start: str, tmp_path: Path) -> None:
-    (tmp_path / "pyproject.toml").touch()
-    (tmp_path / "parent.py").write_text(f"import os, subprocess, sys\n{start}\nsys.exit(1)")
-    (tmp_path / "child.py").write_text("import os\nprint(os.environ.get('PYTHONPATH'), flush=True)\nopen('no')\n")
-    done = capture(tmp_path / "store", [sys.executable, "parent.py"], cwd=tmp_path)
-    assert (done.returncode, done.stdout) == (1, b"None\n")
-    found = only(tmp_path / "store").data["signature"]
-    assert found is not None and found["type"] == "FileNotFoundError", found
-    assert found["frame"] is not None and found["frame"]["file"] == "child.py"
-
-
-LOGGED = "import logging\ntry: 1/0\nexcept Exception: logging.exception('x')\nraise SystemExit(5)"
-IN_A_THREAD = "import threading\nt = threading.Thread(target=lambda: 1/0)\nt.start(); t.join()\nraise SystemExit(2)"
-
-
-@pytest.mark.parametrize(
-    ("body", "kind", "how"),
-    [
-        ("import sys\nsys.excepthook = lambda *a: None\n1/0", "ZeroDivisionError", "uncaught"),
-        ("import sys\ntry: 1/0\nexcept Exception: sys.exit(4)", "ZeroDivisionError", "exit"),
-        (LOGGED, "ZeroDivisionError", "logged"),
-        ("def f(: pass", "SyntaxError", "uncaught"),
-        ("def f(): f()\nf()", "RecursionError", "uncaught"),
-        (IN_A_THREAD, "ZeroDivisionError", "thread"),
-        ("l = []\nwhile True: l.append(open(__file__))", "OSError", "uncaught"),
-        ("raise ExceptionGroup('many', [ValueError('a'), KeyError('b')])", "ExceptionGroup", "uncaught"),
-        ("import missing_module_x", "ModuleNotFoundError", "uncaught"),
-    ],
-)  # fmt: skip
-def test_failures_of_every_kind_are_found(body: str, kind: str, how: str, tmp_path: Path) -> None:
-    (tmp_path / "job.py").write_text(body)
-    bare = subprocess.run([sys.executable, "job.py"], check=False, capture_output=True, cwd=tmp_path)
-    done = capture(tmp_path / "store", [sys.executable, "job.py"], cwd=tmp_path)
-    assert (done.returncode, done.stdout) == (bare.returncode, bare.stdout)
-    # Without descriptors, whoever measures coverage fails at the end as well.
-    assert done.stderr.partition(b"\nException ignored")[0] == bare.stderr.partition(b"\nException ignored")[0]
-    record = only(tmp_path / "store")
-    found, frames = record.data["signature"], record.frames()
-    assert found is not None and found["type"] == kind, found
-    assert frames["primary"] is not None and frames["failures"][frames["primary"]]["how"] == how
-    assert found["frame"] is not None and found["frame"]["file"] == "job.py"
-
-
-def test_an_exit_code_without_an_exception_is_a_failure(tmp_path: Path) -> None:
-    capture(tmp_path, python("import sys; sys.exit(7)"))
-    found = only(tmp_path).data["signature"]
-    assert found is not None and (found["kind"], found["exit"]) == ("exit", 7)
-
-
-def test_a_step_that_the_script_goes_on_after_is_not_the_failure(tmp_path: Path) -> None:
-    script = f"{sys.executable} -c 1/0; {sys.executable} -c 'print(1)'; exit 3"
-    capture(tmp_path, ["sh", "-c", script])
-    record = only(tmp_path)
-    found = record.data["signature"]
-    assert found is not None and found["kind"] == "exit"
-    assert [item["type"] for item in record.data["related"]] == ["ZeroDivisionError"]
-
-
-def test_secrets_are_in_no_file_of_the_record(tmp_path: Path) -> None:
-    secret, token = "hunter2-Correct-Horse", "ghp_" + "a1B2" * 9
-    (tmp_path / "pyproject.toml").touch()
-    (tmp_path / ".env").write_text(f"DB_PASSWORD={secret}")
-    (tmp_path / "job.py").write_text(
-        "import os, sys\npassword = os.environ['DB_PASSWORD']\nurl = f'postgres://me:{password}@db/x'\n"
-        "print('connecting to', url)\nprint('token', sys.argv[2], file=sys.stderr)\n"
-        "raise ValueError(f'cannot use {password}')"
-    )
-    words = [sys.executable, "job.py", "--token", token]
-    done = capture(tmp_path / "store", words, cwd=tmp_path, env={"DB_PASSWORD": secret})
-    assert secret.encode() in done.stdout and token.encode() in done.stderr, "the command's own output is not touched"
-    for file in (tmp_path / "store").rglob("*"):
-        if file.is_file() and "blobs" not in file.parts:
-            assert secret.encode() not in file.read_bytes(), file
-            assert token.encode() not in file.read_bytes(), file
-    record = only(tmp_path / "store")
-    tree = record.tree()
-    assert tree is not None and [item["path"] for item in tree["files"]] == ["job.py", "pyproject.toml"]
-    assert record.data["code"]["skipped"] == [{"path": ".env", "reason": "secret"}]
-    assert {(item["where"], item["name"]) for item in record.data["redactions"]} >= {
-        ("env", "DB_PASSWORD"),
-        ("argv", "3"),
-    }
-
-
-def test_files_of_the_store_are_the_owners_only(tmp_path: Path) -> None:
-    before = os.umask(0)
-    try:
-        capture(tmp_path / "store", python("open('/no')"))
-    finally:
-        os.umask(before)
-    for path in (tmp_path / "store").rglob("*"):
-        assert path.stat().st_mode & 0o777 == (0o700 if path.is_dir() else 0o600), path
-
-
-def test_a_command_that_is_killed_leaves_its_output_and_its_inputs(tmp_path: Path) -> None:
-    (tmp_path / "data.csv").write_text("a,b\n")
-    code = "import os\nopen('data.csv').read()\nprint('last words', flush=True)\nos.kill(os.getpid(), 9)"
-    assert capture(tmp_path / "store", python(code), cwd=tmp_path).returncode == -signal.SIGKILL
-    record = only(tmp_path / "store")
-    assert log(record)["stdout"] == b"last words\n"
-    (item,) = record.inputs()
-    assert record.blob(item["blob"]) == b"a,b\n"
-
-
-def test_a_capture_that_is_killed_leaves_what_is_known(tmp_path: Path) -> None:
-    process = subprocess.Popen(
-        [*AGENT, "--store", str(tmp_path), "--", *python("import time; print('alive', flush=True); time.sleep(60)")],
-        stdout=subprocess.PIPE,
-        stdin=subprocess.DEVNULL,
-        start_new_session=True,
-    )
-    assert process.stdout is not None and process.stdout.readline() == b"alive\n"
-    eventually(lambda: any(tmp_path.glob("runs/*/*/*/*/output")) and log(only(tmp_path))["stdout"] == b"alive\n")
-    process.kill()
-    process.wait()
-    process.stdout.close()
-    os.killpg(process.pid, signal.SIGKILL)
-    record = only(tmp_path)
-    assert not record.complete
-    assert record.data["command"][1] == "-c"
-    (left,) = tmp_path.glob(f"{spool._NAME}*")
-    os.utime(left, (0, 0))
-    capture(tmp_path, ["true"])
-    assert not left.exists(), "the next capture removes what a killed one left"
-
-
-def test_a_store_that_cannot_be_reached_changes_nothing(tmp_path: Path) -> None:
-    env = {
-        "AWS_ENDPOINT_URL": "http://127.0.0.1:9",
-        "AWS_ACCESS_KEY_ID": "x",
-        "AWS_SECRET_ACCESS_KEY": "y",
-        "TMPDIR": str(tmp_path),
-    }
-    words = [*AGENT, "--store", "s3://nowhere/x", "--", "sh", "-c", "echo out; echo err >&2; exit 3"]
-    done = subprocess.run(words, check=False, capture_output=True, env=os.environ | env, timeout=60)
-    assert (done.returncode, done.stdout, done.stderr) == (3, b"out\n", b"err\n")
-    assert list(tmp_path.iterdir()) == []
-
-
-@pytest.mark.skipif(os.getuid() != 0, reason="permissions do not bind root; here a file is in the way")
-def test_a_store_that_cannot_be_written_changes_nothing(tmp_path: Path) -> None:
-    (tmp_path / "file").touch()
-    done = capture(tmp_path / "file" / "store", ["sh", "-c", "echo out; exit 3"])
-    assert (done.returncode, done.stdout, done.stderr) == (3, b"out\n", b"")
-
-
-@pytest.mark.skipif(os.getuid() != 0 or sys.platform != "linux", reason="mounting a small file system needs root")
-def test_a_full_disk_changes_nothing_and_the_end_is_still_recorded(tmp_path: Path) -> None:
-    disk = tmp_path / "disk"
-    disk.mkdir()
-    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=512k", "tmpfs", str(disk)], check=False).returncode:
-        pytest.skip("this container cannot mount")
-    try:
-        code = "import sys\nfor n in range(20000): print('x' * 100)\nsys.exit(3)"
-        done = capture(disk / "store", python(code), cwd=tmp_path)
-        assert (done.returncode, len(done.stdout), done.stderr) == (3, 20000 * 101, b"")
-        record = only(disk / "store")
-        assert (record.complete, record.data["exit"]) == (True, 3)
-        assert any("not complete" in line for line in record.data["trouble"])
-        shutil.rmtree(disk / "store")
-    finally:
-        subprocess.run(["umount", str(disk)], check=True)
 
 
 def test_json_is_one_document_and_the_commands_stdout_goes_to_stderr(tmp_path: Path) -> None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import pty
 import subprocess
 import sys
 from pathlib import Path
@@ -77,6 +79,40 @@ def test_a_failing_program_leaves_what_a_reproduction_needs(case: Case, tmp_path
     restore.verify(record)
     if case.stdin is not None:
         assert record.blob(record.data["stdin"]["blob"]) == case.stdin
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("terminal", [False, True], ids=["one-pipe", "terminal"])
+@pytest.mark.parametrize("case", [case for case in CASES if case.silent], ids=lambda case: case.name)
+def test_what_is_seen_is_the_same_in_one_pipe_and_on_a_terminal(case: Case, terminal: bool, tmp_path: Path) -> None:
+    if not case.needs():
+        pytest.skip("this machine cannot play that one")
+    capture = [sys.executable, "-m", "dsenv.agent", "capture", "--store", str(tmp_path / "store"), *case.options, "--"]
+    seen = []
+    for name, words in (("1", list(case.bare)), ("2", capture)):
+        root = prepare(case, tmp_path / name)
+        code, data = _streamed(case, case.surrounded([*words, *case.argv(root)]), root, terminal)
+        seen.append((code if code >= 0 or not case.bare else 128 - code, data.replace(bytes(root), b"<root>")))
+    assert seen[1] == seen[0]
+
+
+def _streamed(case: Case, words: list[str], root: Path, terminal: bool) -> tuple[int, bytes]:
+    """The exit code, and what came on stdout and stderr together."""
+    read, write = pty.openpty() if terminal else os.pipe()
+    stdin = subprocess.DEVNULL if case.stdin is None else subprocess.PIPE
+    with subprocess.Popen(
+        words, cwd=root, env=os.environ | dict(case.env), stdin=stdin, stdout=write, stderr=write
+    ) as process:
+        os.close(write)
+        if process.stdin is not None:
+            process.stdin.write(case.stdin or b"")
+            process.stdin.close()
+        data = b""
+        with contextlib.suppress(OSError):  # how the end of a terminal looks
+            while block := os.read(read, 65536):
+                data += block
+    os.close(read)
+    return process.returncode, data
 
 
 def test_the_code_that_ran_is_kept_not_what_was_committed(tmp_path: Path) -> None:

@@ -51,12 +51,15 @@ class _Plan:
         self.terminals: Dict[int, Tuple[int, int]] = {}  # device number to (master, slave)
         self.stdin: Optional[int] = None
 
-    def terminal(self, handle: int) -> Tuple[int, int]:
-        """The PTY that stands for the terminal that `handle` is."""
+    def terminal(self, handle: int, *, raw: bool) -> Tuple[int, int]:
+        """The PTY that stands for the terminal that `handle` is.
+
+        Line ends are made once: here, or, where ours is not `raw` while the command runs, there.
+        """
         device = os.fstat(handle).st_rdev
         if device not in self.terminals:
             master, slave = os.openpty()
-            _copy_terminal(handle, master, slave)
+            _copy_terminal(handle, master, slave, line_ends=raw)
             self.terminals[device] = (master, slave)
         return self.terminals[device]
 
@@ -103,7 +106,7 @@ def _plan_stdin(plan: _Plan) -> bool:
     if info is None:
         return False
     if os.isatty(0) and _in_foreground():
-        master, slave = plan.terminal(0)
+        master, slave = plan.terminal(0, raw=True)
         plan.child[0], plan.stdin = slave, master
         return True
     if stat.S_ISFIFO(info.st_mode) or stat.S_ISSOCK(info.st_mode):
@@ -129,7 +132,7 @@ def _plan_output(plan: _Plan, targets: Tuple[int, int]) -> None:
             plan.child[2] = plan.child[1]
             continue
         if os.isatty(target):
-            master, slave = plan.terminal(target)
+            master, slave = plan.terminal(target, raw=False)
             plan.child[stream] = slave
             if master not in [source.handle for source in plan.sources]:
                 plan.sources.append(Source(master, target, stream, True))
@@ -214,11 +217,14 @@ def _ignored_at_start() -> Set[int]:
 _IGNORED_AT_START = _ignored_at_start()
 
 
-def _copy_terminal(source: int, master: int, slave: int) -> None:
+def _copy_terminal(source: int, master: int, slave: int, *, line_ends: bool) -> None:
     import termios
 
     with contextlib.suppress(termios.error):
-        termios.tcsetattr(slave, termios.TCSANOW, termios.tcgetattr(source))
+        settings = termios.tcgetattr(source)
+        if not line_ends:
+            settings[1] &= ~termios.OPOST
+        termios.tcsetattr(slave, termios.TCSANOW, settings)
     copy_size(source, master)
 
 
