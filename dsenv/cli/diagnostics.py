@@ -63,6 +63,18 @@ def write(text: str) -> None:
         pass
 
 
+def write_bytes(data: bytes) -> None:
+    """Bytes as they are: what a command wrote to its stderr."""
+    sys.stderr.flush()
+    sys.stderr.buffer.write(data)
+    sys.stderr.flush()
+
+
+def is_terminal() -> bool:
+    """Whether stderr is a terminal."""
+    return sys.stderr.isatty()
+
+
 def _is_raw() -> bool:
     """Whether stderr is a terminal that a run has to itself: a new line does not begin on the left there."""
     if sys.platform == "win32":
@@ -151,9 +163,7 @@ class Lines:
                 self._line(f"warning: {message}" if level == "warning" else f"  {message}")
             case events.Output(data=data):
                 self._clear()
-                sys.stderr.flush()
-                sys.stderr.buffer.write(data)
-                sys.stderr.flush()
+                write_bytes(data)
 
     def _status(self, text: str) -> None:
         if not self._live:

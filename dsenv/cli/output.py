@@ -68,6 +68,11 @@ def write_bytes(data: bytes) -> None:
     sys.stdout.buffer.flush()
 
 
+def is_terminal() -> bool:
+    """Whether stdout is a terminal."""
+    return sys.stdout.isatty()
+
+
 def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     """Columns padded with spaces, as other Unix tools print them; no box to cut away."""
     all_rows = [tuple(head), *(tuple(row) for row in rows)]

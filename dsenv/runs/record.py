@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import gzip
 import hashlib
+import io
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,11 +15,11 @@ from typing import Any, BinaryIO, Literal, cast
 from dsenv.agent import schema
 from dsenv.errors import RecordError, StateError
 from dsenv.runs import index, keys, validate
+from dsenv.runs.output import MAX_CHUNK, OutputLines, end_of
 from dsenv.runs.store import Store
 
 _JSON_LIMIT = 128 << 20
 _LINES = 1_000_000
-_CHUNK_LIMIT = 64 << 20
 _BLOCK = 1 << 20
 _DAMAGED = "the record is truncated or was changed; fetch it again, or reproduce another run"
 
@@ -113,18 +114,64 @@ class Record:
                     if len(head) < header.size:
                         break
                     number, time, length = header.unpack(head)
-                    if number not in {1, 2} or length > _CHUNK_LIMIT:
+                    if number not in {1, 2} or length > MAX_CHUNK:
                         raise RecordError(f"the output of {self.id} is damaged", hint=_DAMAGED)
                     data = _exactly(stream, length)
                     yield OutputChunk("stdout" if number == 1 else "stderr", time, data)
+
+    def output_end(self, limit: int) -> list[OutputChunk]:
+        """The last chunks of the output, about `limit` bytes, without reading what is before them."""
+        whole = self.store.open(keys.record(self.id, "output"))
+        if whole is not None and not whole.seekable():
+            whole.close()
+            return list(self.output())
+        found: list[tuple[int, int, bytes]] = []
+        if whole is not None:
+            with whole:
+                found = end_of(whole, limit)
+        else:
+            for name in reversed(self._part_names()):
+                data = self.store.read(keys.record(self.id, name), limit=_JSON_LIMIT) or b""
+                part = end_of(io.BytesIO(data), limit - sum(len(chunk[2]) for chunk in found))
+                found = part + found
+                if sum(len(chunk[2]) + schema.OUTPUT_HEADER.size for chunk in part) < len(data):
+                    break
+        return [OutputChunk("stdout" if number == 1 else "stderr", time, data) for number, time, data in found]
+
+    def output_size(self) -> int:
+        """Bytes of the log of the output."""
+        size = self.store.size(keys.record(self.id, "output"))
+        if size is not None:
+            return size
+        return sum(self.store.size(keys.record(self.id, name)) or 0 for name in self._part_names())
+
+    def output_lines(self) -> OutputLines | None:
+        """The output by line, not yet scanned; None where the store keeps no file that can be sought."""
+        key = keys.record(self.id, "output")
+        stream = self.store.open(key)
+        if stream is None:
+            return None
+        with stream:
+            if not stream.seekable():
+                return None
+
+        def opened() -> BinaryIO:
+            found = self.store.open(key)
+            if found is None:
+                raise RecordError(f"the output of {self.id} is gone", hint="it was pruned, perhaps: dsenv runs")
+            return found
+
+        return OutputLines(opened)
+
+    def _part_names(self) -> list[str]:
+        return sorted(n for n in self.store.children(keys.record(self.id)) if n.startswith("output."))
 
     def _output_parts(self) -> Iterator[BinaryIO]:
         whole = self.store.open(keys.record(self.id, "output"))
         if whole is not None:
             yield whole
             return
-        names = sorted(n for n in self.store.children(keys.record(self.id)) if n.startswith("output."))
-        for name in names:
+        for name in self._part_names():
             part = self.store.open(keys.record(self.id, name))
             if part is not None:
                 yield part

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import ClassVar
@@ -11,7 +12,7 @@ from textual.app import App, SuspendNotSupported
 from textual.binding import Binding, BindingType
 
 from dsenv.errors import DsenvError, UsageError
-from dsenv.events import Cancel, ignore
+from dsenv.events import Cancel, Cancelled, ignore
 from dsenv.tui import model
 from dsenv.tui.bridge import Bridge, Job, Tell, Told
 from dsenv.tui.screens.run import RunScreen
@@ -21,6 +22,7 @@ from dsenv.workflows import show as show_workflow
 from dsenv.workflows.reproduce.model import CodeChoice
 from dsenv.workflows.runs import Wanted
 from dsenv.workflows.runs import runs as list_runs
+from dsenv.workflows.show import RunDetails
 
 _FIRST = 200
 _LISTED = 10_000
@@ -36,11 +38,13 @@ class DsenvApp(App[int]):
 
     def __init__(self, first: str | None, store: str | None) -> None:
         super().__init__()
+        self.animation_level = "none"
         self.state = model.State()
         self._first = first
         self._store = store
         self._bridge = Bridge(self)
-        self._lister = Bridge(self)  # a long list must not keep a run from being opened
+        self._lister = Bridge(self)  # a long list must not keep a run from being opened,
+        self._scanner = Bridge(self)  # nor must a long output
 
     def on_mount(self) -> None:
         """Show the list, and the run that was asked for on top of it."""
@@ -54,13 +58,16 @@ class DsenvApp(App[int]):
         """Nothing that was started here goes on without a reader."""
         self._bridge.close()
         self._lister.close()
+        self._scanner.close()
 
     def on_told(self, message: Told) -> None:
         """Fold a message into the state and render it."""
         self.update(message.told)
         match message.told:
-            case model.RunOpened() if not isinstance(self.screen, RunScreen):
-                self.push_screen(RunScreen())
+            case model.RunOpened(details=details):
+                if not isinstance(self.screen, RunScreen):
+                    self.push_screen(RunScreen())
+                self._scan(details)
             case model.WorkEnded(problem=model.Problem()) if self._first and self.state.details is None:
                 # The run on the command line could not be read: its error is shown above the list.
                 self._first = None
@@ -94,6 +101,22 @@ class DsenvApp(App[int]):
     def open_run(self, run: str) -> None:
         """Read one run and show it."""
         self._work("load", run, lambda emit, cancel: model.RunOpened(show_workflow.show(run, self._store)))
+
+    def _scan(self, details: RunDetails) -> None:
+        """Find the lines of the output; its end is shown meanwhile."""
+        lines, run = details.lines, details.record["id"]
+        if lines is None:
+            return
+
+        def job(emit: Tell, cancel: Cancel) -> model.Message:
+            try:
+                lines.scan(cancel.check)
+            except (DsenvError, Cancelled):
+                return model.OutputScanned(run, None)  # the end is shown, as far as it can be read
+            return model.OutputScanned(run, lines)
+
+        self._scanner.close()
+        self._scanner.start(job)
 
     def reproduce(self, code: CodeChoice) -> None:
         """Reproduce the run that is open, or run the working tree on its inputs."""
@@ -172,4 +195,6 @@ class DsenvApp(App[int]):
 
 def run(*, run: str | None, store: str | None) -> int:
     """Open the TUI; returns the exit code."""
+    # Threads that read much must hand the interpreter over as soon as a key comes in.
+    sys.setswitchinterval(0.0005)
     return DsenvApp(run, store).run() or 0

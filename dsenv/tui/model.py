@@ -12,6 +12,7 @@ from typing import Literal
 from dsenv import events
 from dsenv.agent import schema
 from dsenv.runs.index import RunSummary
+from dsenv.runs.output import OutputLines
 from dsenv.workflows.reproduce.model import Reproduction
 from dsenv.workflows.runs import Runs
 from dsenv.workflows.show import RunDetails
@@ -67,6 +68,7 @@ class State:
     loaded: bool = False
     filter: str = ""
     details: RunDetails | None = None
+    lines: OutputLines | None = None  # all output of the run that is open, once it was scanned
     frame: int = 0
     all_frames: bool = False
     work: Work | None = None
@@ -130,6 +132,14 @@ class RunOpened:
 
 
 @dataclasses.dataclass(frozen=True)
+class OutputScanned:
+    """All output of a run can be had by line; None when it cannot."""
+
+    run: str
+    lines: OutputLines | None
+
+
+@dataclasses.dataclass(frozen=True)
 class WorkStarted:
     """Long work begins."""
 
@@ -179,6 +189,7 @@ Message = (
     events.Event
     | RunsListed
     | RunOpened
+    | OutputScanned
     | WorkStarted
     | Reproduced
     | WorkEnded
@@ -193,13 +204,14 @@ def apply(state: State, message: Message) -> State:
     """The state after a message."""
     change = dataclasses.replace
     match message:
-        case RunsListed(runs=found):
-            listed = tuple(found.runs)
-            shown = _matching(listed, state.filter)
-            return change(state, store=found.store, runs=listed, shown=shown, more=found.more, loaded=True)
+        case RunsListed() | Filtered():
+            return _listed(state, message)
         case RunOpened(details=details):
-            opened = change(state, details=details, work=None, problem=None, all_frames=False)
+            opened = change(state, details=details, lines=None, work=None, problem=None, all_frames=False)
             return change(opened, frame=_first_user_row(opened))
+        case OutputScanned(run=run, lines=lines):
+            current = state.details is not None and state.details.record["id"] == run
+            return change(state, lines=lines) if current else state
         case WorkStarted(kind=kind, run=run):
             return change(state, work=Work(kind, run), problem=None)
         case Reproduced(result=result):
@@ -209,9 +221,6 @@ def apply(state: State, message: Message) -> State:
             return change(state, work=None, problem=problem)
         case CancelAsked():
             return change(state, work=change(state.work, cancelling=True)) if state.work else state
-        case Filtered(text=text):
-            narrower = text.startswith(state.filter)
-            return change(state, filter=text, shown=_matching(state.shown if narrower else state.runs, text))
         case FramePicked(row=row):
             return change(state, frame=row)
         case AllFramesToggled():
@@ -219,6 +228,18 @@ def apply(state: State, message: Message) -> State:
             return change(toggled, frame=_first_user_row(toggled))
         case _:
             return change(state, work=_progressed(state.work, message)) if state.work else state
+
+
+def _listed(state: State, message: RunsListed | Filtered) -> State:
+    """The list, or its filter, changed."""
+    if isinstance(message, RunsListed):
+        found = message.runs
+        runs = tuple(found.runs)
+        shown = _matching(runs, state.filter)
+        return dataclasses.replace(state, store=found.store, runs=runs, shown=shown, more=found.more, loaded=True)
+    narrower = message.text.startswith(state.filter)
+    shown = _matching(state.shown if narrower else state.runs, message.text)
+    return dataclasses.replace(state, filter=message.text, shown=shown)
 
 
 def _progressed(work: Work, event: events.Event) -> Work:

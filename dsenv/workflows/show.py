@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Iterator
 from typing import Any
 
 from dsenv.agent import schema
 from dsenv.runs import index
+from dsenv.runs.output import OutputLines
 from dsenv.runs.record import OutputChunk, Record
 from dsenv.runs.store import open_store
 from dsenv.workflows.runs import store_url
@@ -25,6 +27,7 @@ class RunDetails:
     inputs: list[schema.Input]
     output: list[OutputChunk]
     output_bytes: int
+    lines: OutputLines | None = dataclasses.field(default=None, compare=False, repr=False)  # all of it, not yet scanned
 
     @property
     def failure(self) -> schema.Failure | None:
@@ -54,6 +57,12 @@ def show(run: str, store: str | None) -> RunDetails:
     return details(record)
 
 
+def chunks(run: str, store: str | None) -> Iterator[OutputChunk]:
+    """All that a run wrote, in order. Raises as `show`."""
+    opened = open_store(store_url(store))
+    yield from Record(opened, index.find(opened, run)).output()
+
+
 def details(record: Record) -> RunDetails:
     """All parts of a record, read and checked."""
     chunks, total = tail(record)
@@ -65,17 +74,19 @@ def details(record: Record) -> RunDetails:
         inputs=record.inputs(),
         output=chunks,
         output_bytes=total,
+        lines=record.output_lines(),
     )
 
 
 def tail(record: Record, limit: int = _OUTPUT_LIMIT) -> tuple[list[OutputChunk], int]:
     """The last chunks of the output, about `limit` bytes, and the size of all of it."""
-    kept: list[OutputChunk] = []
-    held = total = 0
-    for chunk in record.output():
-        kept.append(chunk)
-        held += len(chunk.data)
-        total += len(chunk.data)
-        while len(kept) > 1 and held - len(kept[0].data) >= limit:
-            held -= len(kept.pop(0).data)
-    return kept, total
+    size = record.output_size()
+    if size > 4 * limit:
+        return record.output_end(limit), size
+    chunks = list(record.output())
+    total = held = sum(len(chunk.data) for chunk in chunks)
+    first = 0
+    while first < len(chunks) - 1 and held - len(chunks[first].data) >= limit:
+        held -= len(chunks[first].data)
+        first += 1
+    return chunks[first:], total

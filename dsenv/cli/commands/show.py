@@ -18,6 +18,9 @@ def show(
     run: options.RunId,
     store: options.Store = None,
     all_frames: Annotated[bool, typer.Option("--all-frames", help="Locals of all frames, libraries included.")] = False,
+    only_output: Annotated[
+        bool, typer.Option("--output", help="Write all that the command wrote, its stderr to stderr, and nothing else.")
+    ] = False,
     json: options.Json = False,
 ) -> None:
     """Show one run: why it failed, where, with which locals, inputs and output.
@@ -25,7 +28,14 @@ def show(
     Example: dsenv show last-failed
     """
     from dsenv import wording
+    from dsenv.errors import UsageError
     from dsenv.workflows.show import show as read
+
+    if only_output:
+        if json:
+            raise UsageError("--output and --json are two documents", hint="use one of them")
+        _replay(run, store)
+        return
 
     result = read(run, store)
     if json:
@@ -33,6 +43,18 @@ def show(
         return
     # The one place where its text reaches a terminal: nothing in it may be obeyed there.
     output.write(wording.printable("\n".join(_lines(result, all_frames))))
+
+
+def _replay(run: str, store: str | None) -> None:
+    """The output as it was written; a terminal gets it without what would take effect there."""
+    from dsenv import wording
+    from dsenv.cli import diagnostics
+    from dsenv.workflows.show import chunks
+
+    for chunk in chunks(run, store):
+        to_terminal = diagnostics.is_terminal() if chunk.stream == "stderr" else output.is_terminal()
+        data = wording.printable(chunk.data.decode("utf-8", "replace")).encode() if to_terminal else chunk.data
+        diagnostics.write_bytes(data) if chunk.stream == "stderr" else output.write_bytes(data)
 
 
 def _lines(result: RunDetails, all_frames: bool) -> Iterator[str]:

@@ -13,6 +13,7 @@ import pytest
 from dsenv import errors, events
 from dsenv.cli import diagnostics, output
 from dsenv.cli.main import COMMANDS, main
+from dsenv.testing.records import RecordBuilder
 
 
 def leaves(kind: type[errors.DsenvError]) -> list[type[errors.DsenvError]]:
@@ -140,3 +141,13 @@ def test_odd_file_names_can_be_printed(capfdbinary: pytest.CaptureFixture[bytes]
 
 def test_tables_are_aligned() -> None:
     assert output.table(("A", "B"), [("1", "22"), ("333", "4")]) == "A    B\n1    22\n333  4"
+
+
+def test_show_writes_the_output_as_it_was(tmp_path: Path, capfdbinary: pytest.CaptureFixture[bytes]) -> None:
+    builder = RecordBuilder(tmp_path)
+    builder.chunks = [(1, b"one\n"), (2, b"\xff\x1b[31mtwo"), (1, b"three")]
+    builder.write()
+    assert main(["show", "last", "--store", str(tmp_path), "--output"]) == 0
+    found = capfdbinary.readouterr()
+    assert (found.out, found.err) == (b"one\nthree", b"\xff\x1b[31mtwo")
+    assert main(["show", "last", "--store", str(tmp_path), "--output", "--json"]) == 2
