@@ -65,8 +65,7 @@ def stacks(current: "Any", root: str) -> "List[Dict[str, Any]]":
 
     The program goes on, or is stuck: nothing of the user's own code is run in order to look.
     """
-    names = _thread_names()
-    here = get_ident()
+    names, here = _thread_names(), get_ident()
     frames = dict(sys._current_frames())
     frames.pop(here, None)
     STATE["calm"] = True
