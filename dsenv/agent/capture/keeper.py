@@ -9,6 +9,7 @@ import select
 import sys
 import threading
 import time
+import zlib
 from contextlib import suppress
 from functools import partial
 from itertools import chain
@@ -52,6 +53,7 @@ class Keeper(threading.Thread):
         self._read = 0
         self._python: Optional[Dict[str, Any]] = None
         self._complete = False
+        self._beaten = monotonic()
         self._killed = self._kills()
         self._ulimits = ownlimits.lift()
 
@@ -128,7 +130,8 @@ class Keeper(threading.Thread):
         for step in (self._snapshot, self._describe):
             self._try(step)
         sweep(self.store, self._environ)
-        self._try(self._tidy)
+        with suppress(StoreWriteError):  # who may write there may not list it, perhaps
+            self._tidy()
         self._beat()
 
     def _try(self, step: Callable[[], None]) -> None:
@@ -139,13 +142,18 @@ class Keeper(threading.Thread):
 
     def _tidy(self) -> None:
         """Every so many runs one of them keeps the index readable at any size, for as long as its command lives."""
-        if self.writer is None or hash(self.run_id) % _TIDY_EVERY:
+        if self.writer is None or zlib.crc32(self.run_id.encode()) % _TIDY_EVERY:
             return
         today = self.started["started"] / 1e6
         for day, enough in ((today, pages.ENOUGH), (today - 86400, pages.ENOUGH // 8)):
             for status in ("failed", "succeeded"):
                 prefix = time.strftime("index/%Y/%m/%d/", time.gmtime(day)) + status + "/"
-                pages.gather(self.writer, prefix, self._ended.is_set, enough)
+                pages.gather(self.writer, prefix, self._stop_tidying, enough)
+
+    def _stop_tidying(self) -> bool:
+        if monotonic() - self._beaten > _HEARTBEAT:
+            self._beat_once()
+        return self._ended.is_set()
 
     def _snapshot(self) -> None:
         if self.options.replay or self.writer is None:
@@ -186,13 +194,15 @@ class Keeper(threading.Thread):
 
     def _beat(self) -> None:
         while not self._ended.wait(_HEARTBEAT):
-            if self.writer is not None:
-                try:
-                    self.writer.put(record.key(self.run_id, "heartbeat"), _now())
-                except StoreWriteError:
-                    continue  # a store that was away may be back at the next beat, and at the end
+            self._beat_once()
             if not self._complete:
                 self._look_for_python()
+
+    def _beat_once(self) -> None:
+        self._beaten = monotonic()
+        if self.writer is not None:
+            with suppress(StoreWriteError):  # a store that was away may be back at the next beat, and at the end
+                self.writer.put(record.key(self.run_id, "heartbeat"), _now())
 
     def finish(self, values: Dict[str, Any], stdin: Optional[bytes]) -> Dict[str, Any]:
         """Write the record of a command that ended. Returns it, with `store` and `record`, for `--json`."""
