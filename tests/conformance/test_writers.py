@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -90,6 +91,27 @@ class WriterConformance:
         assert not writer.claim(KEY)
         writer.put(KEY, b"x")
         assert writer.claim(KEY)
+
+    def test_everything_is_listed_and_deleted(self, writer: Writer, reader: Store) -> None:
+        keys = ["runs/a/1", "runs/a/b/2", "runs/c é&+", "index/x"]
+        for key in keys:
+            writer.put(key, key.encode())
+        found = {item.key: item.size for item in reader.everything("runs/")}
+        assert found == {key: len(key.encode()) for key in keys[:3]}
+        assert list(reader.everything("blobs/")) == []
+        reader.delete(["runs/a/1", "runs/never/there"])
+        reader.delete(f"runs/{number}" for number in range(1500))
+        assert {item.key for item in reader.everything("runs/")} == set(keys[1:3])
+        writer.put("runs/a/1", b"again")
+        assert reader.read("runs/a/1", limit=10) == b"again"
+
+    def test_only_the_old_are_deleted_as_old(self, writer: Writer, reader: Store) -> None:
+        writer.put("blobs/a", b"x")
+        now = time.time()
+        assert reader.delete_old(["blobs/a", "blobs/none"], now - 3600) == 0
+        assert writer.exists("blobs/a")
+        assert reader.delete_old(["blobs/a", "blobs/none"], now + 3600) == 1
+        assert not writer.exists("blobs/a")
 
     def test_odd_names(self, writer: Writer, reader: Store) -> None:
         key = "odd/a b+c%20d~é☃='&?#"
