@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from moto.server import ThreadedMotoServer
+from uv import find_uv_bin
 
 from dsenv.events import Cancel, ignore
 from dsenv.runs import index
@@ -67,13 +68,13 @@ def s3(monkeypatch: pytest.MonkeyPatch) -> Iterator[ThreadedMotoServer]:
     server.stop()
 
 
-def _capture(folder: Path, program: str) -> Record:
+def _capture(folder: Path, program: str, python: str = sys.executable) -> Record:
     project = folder / "app"
     project.mkdir()
     (project / "pyproject.toml").touch()
     (project / "job.py").write_text(program)
     store = folder / "store"
-    words = [sys.executable, "-m", "dsenv.agent", "capture", "--store", str(store), "--", sys.executable, "job.py"]
+    words = [sys.executable, "-m", "dsenv.agent", "capture", "--store", str(store), "--", python, "job.py"]
     done = subprocess.run(words, cwd=project, check=False, capture_output=True, text=True)
     assert done.returncode == 1, done.stderr
     (found,) = index.newest(FolderStore(store))
@@ -122,3 +123,41 @@ def test_what_was_not_recorded_cannot_be_reached_and_that_is_said(
     )
     told = [item for item in result.not_restored if item.what == "object"]
     assert told and "dynamodb ListTables was not recorded" in told[-1].note
+
+
+THROUGH_PANDAS = """
+import hashlib
+import pandas
+import s3fs
+
+files = s3fs.S3FileSystem()
+listed = files.ls("acme-in/day")
+with files.open("acme-in/large", "rb") as file:
+    file.seek(7_000_000)
+    part = file.read(100)
+digests = [hashlib.sha256(data).hexdigest()[:12] for data in (part, files.cat_file("acme-in/large"))]
+table = pandas.read_csv("s3://acme-in/day/1.csv")
+try:
+    files.open("acme-in/none.csv").read()
+except FileNotFoundError as error:
+    raise LookupError(repr((listed, digests, table.to_dict("list"), str(error)))) from None
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.network
+def test_what_pandas_reads_from_s3_comes_back(
+    s3: ThreadedMotoServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """s3fs awaits its calls, through aiobotocore, which wants a botocore of its own."""
+    uv, python = find_uv_bin(), str(tmp_path / "env/bin/python")
+    subprocess.run([uv, "venv", "-q", "--python", sys.executable, str(tmp_path / "env")], check=True)
+    subprocess.run([uv, "pip", "install", "-q", "--python", python, "s3fs", "pandas"], check=True)
+    record = _capture(tmp_path, THROUGH_PANDAS, python)
+    assert record.data["trouble"] == []
+    table = next(item for item in record.inputs() if item["path"] == "s3://acme-in/day/1.csv" and "blob" in item)
+    assert record.blob(table["blob"]) == b"a,b\n1,1\n"
+    result = _reproduce(record, s3, monkeypatch)
+    assert result.verdict == "same-failure", (result.recorded, result.observed)
+    assert result.recorded is not None and "day<path>" in str(result.recorded["message"])
+    assert not [item for item in result.not_restored if item.what == "object" and item.name.startswith("s3://")]

@@ -21,6 +21,7 @@ _MODULES = (
     "held",
     "imports",
     "listing",
+    "on_aiobotocore",
     "on_blas",
     "on_botocore",
     "on_click",

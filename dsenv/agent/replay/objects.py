@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from datetime import datetime
-from typing import Any, Callable, Dict, List
+from typing import Any, Callable, Dict, List, Optional
 
 
 class Served:
@@ -20,10 +20,11 @@ class Served:
         self._given: Dict[str, int] = {}
         self.lacking: Callable[[str], None] = _nobody
 
-    def answer(self, client: Any, service: str, operation: str, call: str) -> Any:
+    def answer(self, client: Any, service: str, operation: str, call: str, responses: str = "botocore.response") -> Any:
         """The next answer to a call; the last one again when there are no more.
 
-        Raises what botocore raises: the recorded error, or that the endpoint cannot be reached.
+        `responses` is the module whose streams the client gives. Raises what botocore raises: the recorded error, or
+        that the endpoint cannot be reached.
         """
         known = self._recorded.get(call, []) if service == "s3" else []
         if not known:
@@ -33,7 +34,7 @@ class Served:
         self._given[call] = number + 1
         file, body = known[min(number, len(known) - 1)]
         with open(file, "rb") as stream:
-            answer = whole(json.load(stream), body)
+            answer = whole(json.load(stream), body, responses)
         status = answer.get("ResponseMetadata", {}).get("HTTPStatusCode", 200)
         if "Error" in answer and status >= 300:
             kind = client.exceptions.from_code(answer["Error"].get("Code"))
@@ -45,10 +46,10 @@ class Served:
 Served.answer.__code__ = Served.answer.__code__.replace(co_filename="<dsenv>")
 
 
-def whole(value: Any, body: str) -> Any:
+def whole(value: Any, body: str, responses: str) -> Any:
     """An answer as botocore gives it, from what the hook made of it; `body` is the file of its stream."""
     if isinstance(value, list):
-        return [whole(item, body) for item in value]
+        return [whole(item, body, responses) for item in value]
     if not isinstance(value, dict):
         return value
     if set(value) == {"$time"}:
@@ -56,8 +57,8 @@ def whole(value: Any, body: str) -> Any:
     if set(value) == {"$bytes"}:
         return bytes.fromhex(value["$bytes"])
     if set(value) == {"$body"}:
-        return _stream(body)
-    return {name: whole(item, body) for name, item in value.items()}
+        return _stream(body, responses)
+    return {name: whole(item, body, responses) for name, item in value.items()}
 
 
 def _time(text: str) -> datetime:
@@ -66,9 +67,40 @@ def _time(text: str) -> datetime:
     return found.replace(tzinfo=utc()) if utc is not None and text.endswith("+00:00") else found
 
 
-def _stream(body: str) -> Any:
+def _stream(body: str, responses: str) -> Any:
+    if not body:
+        return None
+    module: Any = sys.modules[responses]
+    file = open(body, "rb")  # noqa: SIM115 - the program reads and closes it
     # What the program stopped reading is not there: the length is not checked.
-    return sys.modules["botocore.response"].StreamingBody(open(body, "rb"), None) if body else None
+    if not hasattr(module, "AioStreamingBodyBase"):
+        return module.StreamingBody(file, None)
+    return _awaited(module)(file, None)
+
+
+def _awaited(module: Any) -> Any:
+    """The class of streams for a client that is awaited."""
+
+    class Body(module.AioStreamingBodyBase):  # type: ignore[misc]
+        def readable(self) -> bool:
+            return not self._raw_stream.closed
+
+        async def read(self, amt: Optional[int] = None) -> bytes:
+            data: bytes = self._raw_stream.read(amt if amt is not None else -1)
+            self._amount_read += len(data)
+            return data
+
+        async def readinto(self, buffer: Any) -> int:
+            count: int = self._raw_stream.readinto(buffer)
+            return count
+
+        def close(self) -> None:
+            self._raw_stream.close()
+
+        async def aclose(self) -> None:
+            self._raw_stream.close()
+
+    return Body
 
 
 def _nobody(text: str) -> None:

@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dsenv.agent.redact import HIDDEN, Redactor, is_secret_name, may_be_secret_name, words
+from dsenv.agent.redact import HIDDEN, Redactor
 from dsenv.agent.schema import Failure, Local
+from dsenv.agent.secret_names import is_secret_name, may_be_secret_name, words
 from dsenv.agent.tokens import looks_random
 
 TOKEN = "ghp_" + "a1B2" * 9

@@ -46,9 +46,9 @@ def watch(client: "Any", program: "Program") -> None:
         try:
             answer = real(self, operation_name, api_params)
         except client.ClientError as error:
-            _note(program, asked, api_params, error.response)
+            note(program, asked, api_params, error.response)
             raise
-        _note(program, asked, api_params, answer)
+        note(program, asked, api_params, answer)
         return answer
 
     _make_api_call.__doc__ = real.__doc__
@@ -76,8 +76,8 @@ def plain(value: "Any") -> "Any":
     return {"$body": type(value).__name__}
 
 
-def _note(program: "Program", asked: str, params: "Dict[str, Any]", answer: "Dict[str, Any]") -> None:
-    """Note a call. Never raises."""
+def note(program: "Program", asked: str, params: "Dict[str, Any]", answer: "Dict[str, Any]", tee: "Any" = None) -> None:
+    """Note a call. `tee(body, inputs, copy)` makes the content of a stream be copied as it is read. Never raises."""
     inputs = program.inputs
     if inputs is None:
         return
@@ -96,10 +96,14 @@ def _note(program: "Program", asked: str, params: "Dict[str, Any]", answer: "Dic
         if body is not None:
             facts["size"], facts["copy"] = int(answer.get("ContentLength", 0)), inputs.new_copy()
             inputs.append(facts["copy"], b"")
-            body._raw_stream = _Tee(body._raw_stream, inputs, facts["copy"])
+            (tee or _tee)(body, inputs, facts["copy"])
         inputs.note("s3://{}/{}".format(bucket, key), "botocore", facts)
     except Exception:  # noqa: BLE001 - the program has its answer
         inputs.trouble("an answer of S3 could not be noted")
+
+
+def _tee(body: "Any", inputs: "Any", copy: str) -> None:
+    body._raw_stream = _Tee(body._raw_stream, inputs, copy)
 
 
 class _Tee:

@@ -8,8 +8,21 @@ if TYPE_CHECKING:
 
     from .program import Program
 
-# Read through Python's `open`, kept in memory, or made of other files that are noted themselves.
-_NEAR = ("file", "local", "memory", "zip", "tar", "cached", "blockcache", "filecache", "simplecache", "dir", "data")
+# Read through Python's `open` or aiobotocore, kept in memory, or made of other files that are noted themselves.
+_NEAR = (
+    "s3",
+    "file",
+    "local",
+    "memory",
+    "zip",
+    "tar",
+    "cached",
+    "blockcache",
+    "filecache",
+    "simplecache",
+    "dir",
+    "data",
+)
 
 
 def watch(spec: "Any", program: "Program") -> None:

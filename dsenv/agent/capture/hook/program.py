@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 # only then, because each costs time at every start of a Python.
 WATCHED = {
     "IPython.core.interactiveshell": "on_ipython",
+    "aiobotocore.client": "on_aiobotocore",
     "botocore.client": "on_botocore",
     "click.exceptions": "on_click",
     "concurrent.futures.process": "on_workers",
