@@ -11,6 +11,7 @@ import pytest
 from moto.server import ThreadedMotoServer
 from uv import find_uv_bin
 
+from dsenv.agent import schema
 from dsenv.events import Cancel, ignore
 from dsenv.runs import index
 from dsenv.runs.record import Record
@@ -125,6 +126,10 @@ def test_what_was_not_recorded_cannot_be_reached_and_that_is_said(
     assert told and "dynamodb ListTables was not recorded" in told[-1].note
 
 
+def _message(frames: schema.Frames) -> str:
+    return str(frames["failures"][frames["primary"] or 0]["exceptions"][0]["message"])
+
+
 THROUGH_PANDAS = """
 import hashlib
 import pandas
@@ -159,5 +164,5 @@ def test_what_pandas_reads_from_s3_comes_back(
     assert record.blob(table["blob"]) == b"a,b\n1,1\n"
     result = _reproduce(record, s3, monkeypatch)
     assert result.verdict == "same-failure", (result.recorded, result.observed)
-    assert result.recorded is not None and "day<path>" in str(result.recorded["message"])
+    assert result.frames is not None and _message(result.frames) == _message(record.frames()), "digests and all"
     assert not [item for item in result.not_restored if item.what == "object" and item.name.startswith("s3://")]
