@@ -36,6 +36,7 @@ class Mutator:
         self.store = store
         self.random = random.Random(seed)
         self.before: dict[Path, bytes] = {}
+        self.made: list[Path] = []
         self.said = ""
 
     def harm(self) -> None:
@@ -58,6 +59,9 @@ class Mutator:
         for file, data in self.before.items():
             file.write_bytes(data)
         self.before.clear()
+        for file in self.made:
+            file.unlink()
+        self.made.clear()
 
     def _write(self, file: Path, data: bytes) -> None:
         self.before.setdefault(file, file.read_bytes())
@@ -110,7 +114,9 @@ class Mutator:
         digest = hashlib.sha256(data).hexdigest()
         target = file.parent.parent / digest[:2] / digest
         target.parent.mkdir(exist_ok=True)
-        target.write_bytes(data)
+        if not target.exists():
+            target.write_bytes(data)
+            self.made.append(target)
         for other in self.store.rglob("*.json*"):
             if file.name.encode() in (text := other.read_bytes()):
                 self._write(other, text.replace(file.name.encode(), digest.encode()))
