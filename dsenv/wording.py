@@ -5,7 +5,11 @@ from __future__ import annotations
 import shlex
 import time
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
+
+from dsenv.agent import moments
+from dsenv.agent.schema import BlackBox
+from dsenv.agent.signature import of
 
 if TYPE_CHECKING:
     from dsenv.runs.index import RunSummary
@@ -60,7 +64,8 @@ def size(count: float) -> str:
 def reason(run: RunSummary) -> str:
     """Why a run failed, in half a line."""
     if run.status == "lost":
-        return "lost: no word from it since"
+        known = run.signature and run.signature["cause"] != "lost"
+        return f"lost: {signature(run.signature)}" if known else "lost: no word from it since"
     if run.signature:
         return signature(run.signature)
     return "" if not run.exit else f"exit {run.exit}"
@@ -74,8 +79,24 @@ def signature(value: Mapping[str, Any] | None) -> str:
         message = value.get("message") or ""
         return f"{value['type']}: {message}" if message else str(value["type"])
     if value["kind"] == "signal":
-        return f"{value['signal']} ({value['cause']})" if value.get("cause") else str(value["signal"])
+        shown = f"{value['signal']} ({value['cause']})" if value.get("cause") else str(value["signal"])
+        return f"presumably {shown}" if value.get("presumed") else shown
     return f"exit {value['exit']}"
+
+
+_VERDICTS = {
+    ("recorded", "same-failure"): "the same failure, reproduced here",
+    ("recorded", "different-failure"): "it fails here too, but differently",
+    ("recorded", "passed"): "it passes here",
+    ("working-tree", "same-failure"): "not fixed: the same failure",
+    ("working-tree", "different-failure"): "not fixed: it fails differently",
+    ("working-tree", "passed"): "fixed: it passes with the working tree",
+}
+
+
+def verdict(code: str, word: str) -> str:
+    """What a verdict means, of the recorded code or of the working tree."""
+    return _VERDICTS.get((code, word), "it cannot be reproduced here")
 
 
 def failure(signature_: Mapping[str, Any] | None, detail: Mapping[str, Any] | None) -> str:
@@ -91,6 +112,16 @@ def place(value: Mapping[str, Any] | None) -> str:
     """Where the user's code failed: file:line in function."""
     frame = (value or {}).get("frame")
     return f"{frame['file']}:{frame['line']} in {frame['function']}" if frame else ""
+
+
+def moment(entry: Mapping[str, Any], root: str) -> str:
+    """Where the first process of an entry of the black box was; how many more were looked at."""
+    failures = moments.of_entry(cast(BlackBox, entry))
+    if not failures:
+        return "no Python answered"
+    found = of({"primary": 0, "failures": failures}, None, "SIGKILL", root=root)
+    more = len({failure["pid"] for failure in failures}) - 1
+    return place(found) + (f", and {more} more" if more else "")
 
 
 def out_of_memory(value: Mapping[str, Any]) -> str:

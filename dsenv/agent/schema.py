@@ -55,11 +55,7 @@ class Frame(TypedDict):
     line_text: str  # the source line without indentation
 
 
-class Signature(TypedDict):
-    """The identity of a failure. Two signatures are the same when all but `frame.line` and `exit` are equal
-    after `dsenv.agent.signature.normalise`; `exit` counts only for kind `exit`. The frame of a signal that came from
-    elsewhere is where the process was: it does not count; nor does that of an exit or a crash, where one has none."""
-
+class _Identity(TypedDict):
     kind: str  # exception | signal | exit
     type: Optional[str]  # qualified name of the exception; builtins without their module
     message: Optional[str]  # normalised: numbers, addresses, paths and ids are replaced
@@ -67,6 +63,14 @@ class Signature(TypedDict):
     signal: Optional[str]  # SIGKILL, ... : never a negative number
     cause: Optional[str]  # for a signal: out-of-memory, time-out, ...; for an exception: type of its __cause__
     exit: Optional[int]
+
+
+class Signature(_Identity, total=False):
+    """The identity of a failure. Two signatures are the same when all but `frame.line` and `exit` are equal
+    after `dsenv.agent.signature.normalise`; `exit` counts only for kind `exit`. The frame of a signal that came from
+    elsewhere is where the process was: it does not count; nor does that of an exit or a crash, where one has none."""
+
+    presumed: bool  # of a run that was lost: what its last moments speak for. Never compared
 
 
 class Redaction(TypedDict):
@@ -92,6 +96,12 @@ class Started(TypedDict, total=False):
     host: Dict[str, Any]  # name, system, machine
     dsenv: str  # version of the agent that wrote this
     hash_seed: str  # PYTHONHASHSEED the command ran with
+    env: Dict[str, str]  # the command's environment, redacted
+    umask: int
+    timeout: Optional[float]  # seconds that the command was given
+    kill_after: Optional[float]  # seconds from SIGTERM to SIGKILL at the time-out
+    stdin: "Stdin"
+    redactions: List[Redaction]
     code: "Code"
     environment: "EnvironmentFacts"
     fingerprint: Dict[str, Any]
@@ -228,15 +238,9 @@ class Record(Started, total=False):
     ended: int
     signature: Optional[Signature]
     related: List[Signature]  # failures of other processes that did not end the command
-    env: Dict[str, str]  # the command's environment, redacted
-    umask: int
-    stdin: Stdin
     inputs: int  # lines of inputs.jsonl
-    timeout: Optional[float]  # seconds that the command was given
-    kill_after: Optional[float]  # seconds from SIGTERM to SIGKILL at the time-out
     output_bytes: int  # size of the joined output log
     resources: Resources
-    redactions: List[Redaction]
     trouble: List[str]  # what capture could not do
 
 

@@ -16,7 +16,7 @@ from typing import TypeVar
 from dsenv.agent.schema import Signature, Summary
 from dsenv.agent.store import Writer, pages
 from dsenv.errors import RecordError, UnknownRunError
-from dsenv.runs import keys, validate
+from dsenv.runs import keys, lost, validate
 from dsenv.runs.store import Store
 
 STATUSES = ("running", "succeeded", "failed", "lost")
@@ -273,7 +273,13 @@ def _unfinished(store: Store, value: Summary) -> RunSummary:
     if finished is not None:
         done: Summary = validate.parse(finished, Summary, value["id"])
         return summary(done, done.get("status", "failed"))
-    return summary(value, "running" if alive(store, value["id"]) else "lost")
+    if alive(store, value["id"]):
+        return summary(value, "running")
+    try:
+        found = lost.presume_briefly(store, value["id"])
+    except RecordError:  # a damaged black box must not hide the run
+        return summary(value, "lost")
+    return summary({**value, "signature": found}, "lost")
 
 
 def settle(store: Store, writer: Writer, day: str, now: float) -> int:

@@ -14,7 +14,7 @@ from typing import Any, BinaryIO, Literal, cast
 
 from dsenv.agent import schema
 from dsenv.errors import RecordError, StateError
-from dsenv.runs import index, keys, validate
+from dsenv.runs import index, keys, lost, validate
 from dsenv.runs.output import MAX_CHUNK, OutputLines, end_of
 from dsenv.runs.store import Store
 
@@ -48,6 +48,10 @@ class Record:
         if self.data.get("id") != run_id:
             raise RecordError(f"the record of {run_id} says that it is {self.data.get('id')!r}", hint=_DAMAGED)
         self.status = self._status()
+        self._presumed: schema.Frames | None = None
+        if self.status == "lost":
+            found, self._presumed = lost.presume(store, self.data)
+            self.data = {**self.data, "signature": found}
 
     def _status(self) -> str:
         if self.complete:
@@ -74,8 +78,8 @@ class Record:
         return index.summary(cast(schema.Summary, self.data), self.status)
 
     def frames(self) -> schema.Frames:
-        """The tracebacks; none when nothing was raised."""
-        found = self._json("frames.json", schema.Frames)
+        """The tracebacks; none when nothing was raised. Of a lost run, where it was seen last."""
+        found = self._json("frames.json", schema.Frames) or self._presumed
         return found if found is not None else {"format": schema.FORMAT, "primary": None, "failures": []}
 
     def inputs(self) -> list[schema.Input]:
@@ -85,6 +89,10 @@ class Record:
     def draws(self) -> list[schema.Draw]:
         """What generators that nobody seeded took from the system."""
         return self._lines("random.jsonl", schema.Draw)
+
+    def black_box(self) -> list[schema.BlackBox]:
+        """Where the command was near its memory limit, at its time-out and at SIGTERM, oldest first."""
+        return lost.black_box(self.store, self.id)
 
     def _lines(self, name: str, shape: Any) -> list[Any]:
         """A file with a JSON value a line."""

@@ -27,6 +27,7 @@ class RunDetails:
     inputs: list[schema.Input]
     output: list[OutputChunk]
     output_bytes: int
+    black_box: list[schema.BlackBox] = dataclasses.field(default_factory=list)
     lines: OutputLines | None = dataclasses.field(default=None, compare=False, repr=False)  # all of it, not yet scanned
 
     @property
@@ -45,6 +46,7 @@ class RunDetails:
             "run": dict(self.record) | {"status": self.status},
             "failures": self.frames["failures"],
             "primary": self.frames["primary"],
+            "black_box": self.black_box,
             "inputs": self.inputs,
             "output": text | {"bytes": self.output_bytes},
         }
@@ -74,6 +76,7 @@ def details(record: Record) -> RunDetails:
         inputs=record.inputs(),
         output=chunks,
         output_bytes=total,
+        black_box=record.black_box(),
         lines=record.output_lines(),
     )
 

@@ -149,6 +149,7 @@ class Run:
     def _keeper(self, kind: Any, pid: int) -> Any:
         keeper = kind(self.options, self.project, self.store, self.run_id, self.spool)
         command = {"cwd": self.cwd, "started": self.started, "pid": pid, "hash_seed": self.seed}
+        command.update(_times(self.options), umask=_umask())
         keeper.prepare(_as_given(os.environ), command)
         keeper.trouble += self.trouble
         return keeper
@@ -197,17 +198,13 @@ class Run:
             scale = 1 if sys.platform == "darwin" else 1024
             times = {"user_seconds": usage.ru_utime, "system_seconds": usage.ru_stime}
             resources.update(times, max_rss=usage.ru_maxrss * scale)
-        umask = os.umask(0)
-        os.umask(umask)
         return {
             "status": "succeeded" if ended == Ended(0, None) else "failed",
             "exit": ended.code if ended.signal is None else None,
             "signal": signal.Signals(ended.signal).name if ended.signal is not None else None,
             "ended": time_ns() // 1000,
-            "umask": umask,
             "stdin": stdin,
             "resources": resources,
-            **_times(self.options),
         }
 
 
@@ -216,6 +213,12 @@ def _times(options: Options) -> Dict[str, Optional[float]]:
     timeout = seconds(options.timeout, "timeout") or None
     grace = seconds(options.kill_after, "kill-after")
     return {"timeout": timeout, "kill_after": None if timeout is None else KILL_AFTER if grace is None else grace}
+
+
+def _umask() -> int:
+    umask = os.umask(0)
+    os.umask(umask)
+    return umask
 
 
 def _working_folder() -> str:

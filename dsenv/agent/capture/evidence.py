@@ -5,15 +5,15 @@ from __future__ import annotations
 import os
 import re
 from time import time_ns
-from typing import Any, Dict, List, Mapping, Sequence, Tuple, cast
+from typing import Any, Dict, List, Mapping, Sequence
 
+from dsenv.agent import moments
 from dsenv.agent.capture.blackbox import Seen
-from dsenv.agent.schema import BlackBox, Failure, FrameDetail, Stack
+from dsenv.agent.schema import Failure, FrameDetail
 
 _BEFORE, _AFTER = 6, 4
 _LINE, _FILE = 400, 4 << 20
 _PICKLED = "<dynamic-code>"  # cloudpickle's name for the file of a function
-_MOST = 20  # threads of one moment
 _STANDARD_LIBRARY = re.compile(r"/lib(?:64)?/python3[\d.]*/")
 
 
@@ -95,70 +95,9 @@ def failures(seen: Seen, *, failed: bool, killed: bool) -> List[Failure]:
     found: List[Failure] = []
     counts = {"time-out": seen.sent is not None, "memory": killed}
     for pid, dump in seen.fatal:
-        found += _of_stacks(dump.stacks[:1], "fatal", (dump.signal or "", dump.reason), pid, time_ns() // 1000)
-    for entry in _last_of_each(seen.entries):
-        why = entry.get("why", "")
-        if failed and counts.get(why, True):
-            found += _of_stacks(entry.get("stacks", []), _HOWS.get(why, "signal"), _words(entry), 0, entry["when"])
+        words = (dump.signal or "", dump.reason)
+        found += moments.of_stacks(dump.stacks[:1], "fatal", words, pid=pid, when=time_ns() // 1000)
+    for entry in moments.last_of_each(seen.entries):
+        if failed and counts.get(entry.get("why", ""), True):
+            found += moments.of_entry(entry)
     return found
-
-
-_HOWS = {"time-out": "time-out", "memory": "memory"}
-
-
-def _last_of_each(entries: List[BlackBox]) -> List[BlackBox]:
-    """The last entry of each kind, with the locals that were still seen in the same frames a little earlier."""
-    last: Dict[str, BlackBox] = {}
-    for entry in entries:
-        if entry.get("stacks"):
-            before = last.get(entry.get("why", ""))
-            if before is not None:
-                _lend_locals(before, entry)
-            last[entry.get("why", "")] = entry
-    return list(last.values())
-
-
-def _lend_locals(before: BlackBox, entry: BlackBox) -> None:
-    known = {
-        (stack.get("pid"), frame["file"], frame["function"].rpartition(".")[2]): frame
-        for stack in before.get("stacks", [])
-        for frame in stack.get("frames", [])
-        if frame.get("locals")
-    }
-    for stack in entry.get("stacks", []):
-        for frame in stack.get("frames", []):
-            earlier = known.get((stack.get("pid"), frame["file"], frame["function"].rpartition(".")[2]))
-            if earlier is not None and not frame.get("locals"):
-                frame["locals"], frame["user"] = earlier["locals"], earlier.get("user", False)
-
-
-def _words(entry: BlackBox) -> Tuple[str, str]:
-    """What stands where an exception has its type and message."""
-    why = entry.get("why", "")
-    if why == "memory":
-        text = "{:.0f} % of {} MB were used"
-        return "out-of-memory", text.format(100 * entry.get("share", 0), entry.get("limit", 0) >> 20)
-    return why, ""
-
-
-def _of_stacks(stacks: List[Stack], how: str, words: Tuple[str, str], pid: int, when: int) -> List[Failure]:
-    return [
-        {
-            "pid": stack.get("pid", pid),
-            "ppid": 0,
-            "argv": [],
-            "when": when,
-            "thread": stack.get("thread", ""),
-            "how": how,
-            "exceptions": [
-                {
-                    "type": words[0],
-                    "message": words[1],
-                    "notes": [],
-                    "link": None,
-                    "frames": cast(List[FrameDetail], [dict(frame) for frame in stack.get("frames", [])]),
-                }
-            ],
-        }
-        for stack in stacks[:_MOST]
-    ]

@@ -47,7 +47,6 @@ class Keeper(threading.Thread):
         self.seen = Seen([], [], None)  # what the black box saw, when the command has ended
         self.writer: Optional[Writer] = None
         self.started: Started = {}
-        self.env: Dict[str, str] = {}
         self.watcher: Optional[watch.Watcher] = None
         self._ended = threading.Event()
         self._read = 0
@@ -61,9 +60,9 @@ class Keeper(threading.Thread):
         return oom.kills(), oom.counted(self.options.killed)
 
     def prepare(self, environ: Mapping[str, str], command: Mapping[str, Any]) -> None:
-        """What is known at the start. `command` has cwd, pid, started and hash_seed."""
-        self.env = self.redactor.env(environ)
+        """What is known at the start. `command` has cwd, pid, started, hash_seed, umask and its time-out."""
         self._environ = dict(environ)
+        env = self.redactor.env(environ)  # first: what is secret there is hidden everywhere
         self.started = cast(
             Started,
             {
@@ -75,6 +74,8 @@ class Keeper(threading.Thread):
                 "command": self.redactor.argv(self.options.command),
                 "host": {"name": platform.node(), "system": platform.system(), "machine": platform.machine()},
                 "dsenv": __version__,
+                "env": env,
+                "redactions": self.redactor.found,
                 **command,
             },
         )
@@ -230,7 +231,7 @@ class Keeper(threading.Thread):
             # Of several programs it is the one that ended last: the command itself, most often.
             self.started.setdefault("fingerprint", {})["numeric"] = told.numeric[-1]
         frames, found, related = judge.judge(told, ending, self.project.root)
-        values.update(signature=found, related=related, env=self.env, output_bytes=self.output.size)
+        values.update(signature=found, related=related, output_bytes=self.output.size)
         written = self._write(told, frames, values, stdin)
         return dict(written, store=self.writer.url, record=record.key(self.run_id, ""))
 
@@ -269,7 +270,7 @@ class Keeper(threading.Thread):
         if told.draws:
             draws = b"".join(_json(item) + b"\n" for item in told.draws)
             self._try(lambda: writer.put(record.key(self.run_id, "random.jsonl"), draws))
-        values.update(redactions=self.redactor.found, trouble=self.trouble)
+        values.update(trouble=self.trouble)
         finished = cast(Dict[str, Any], record.complete(self.started, values))
         self._try(lambda: self._conclude(writer, finished))
         return finished

@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from dsenv.agent import schema
     from dsenv.workflows.show import RunDetails
 
+_MOMENTS = 12  # of the black box that are shown
+
 
 def show(
     run: options.RunId,
@@ -78,6 +80,7 @@ def _lines(result: RunDetails, all_frames: bool) -> Iterator[str]:
     if result.failure:
         yield ""
         yield from _traceback(result.failure, all_frames)
+    yield from _black_box(result)
     yield from _inputs(result)
     yield from _output_tail(result)
     yield ""
@@ -133,6 +136,23 @@ def describe(local: schema.Local) -> str:
     shape = f" {'x'.join(map(str, local['shape']))}" if local.get("shape") else ""
     dtype = f" {local['dtype']}" if local.get("dtype") else ""
     return f"{local.get('name', '')} = {local.get('preview', '')}  ({local.get('type', '?')}{shape}{dtype})"
+
+
+def _black_box(result: RunDetails) -> Iterator[str]:
+    """A line for each moment, with the user's frame of the process that comes first."""
+    from dsenv import wording
+
+    if not result.black_box:
+        return
+    code = result.record.get("code")
+    root = code["root"] if code else result.record.get("cwd", "")
+    yield ""
+    yield "black box"
+    for entry in result.black_box[-_MOMENTS:]:
+        after = (entry.get("when", 0) - result.record.get("started", 0)) / 1e6
+        limit = entry.get("limit", 0)
+        used = f" {wording.size(entry.get('memory', 0))} of {wording.size(limit)}" if limit else ""
+        yield f"  {after:9.3f} s  {entry.get('why', '')}{used}  {wording.moment(entry, root)}".rstrip()
 
 
 def _inputs(result: RunDetails) -> Iterator[str]:
