@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
@@ -13,14 +14,14 @@ from dsenv.cli import options, output
 if TYPE_CHECKING:
     from dsenv.workflows.reproduce import Options
     from dsenv.workflows.reproduce.model import CodeChoice, Difference, Item, Plan, Reproduction
+    from dsenv.workflows.testfile.model import Saved
 
 _SHOWN = 12  # differences; the first ones are the likeliest
 _ALIKE = 3  # items of a kind that are named
-_MEANING = {
-    "same-failure": "the same failure, reproduced here",
-    "different-failure": "it fails here too, but differently",
-    "passed": "it passes here",
-    "cannot-reproduce": "it cannot be reproduced here",
+_TREE = {
+    "fails": "with the working tree it fails: not fixed yet",
+    "passes": "it passes with the working tree: it is fixed",
+    "fails-differently": "with the working tree it fails differently: not fixed",
 }
 
 
@@ -37,16 +38,24 @@ def reproduce(
     clock: Annotated[
         str | None, typer.Option("--clock", metavar="recorded", help="Begin Python's time when the recorded run began.")
     ] = None,
+    test: Annotated[
+        Path | None,
+        typer.Option("--test", metavar="FILE", help="Save it as a pytest: fails now, passes once it is fixed."),
+    ] = None,
     keep: Annotated[bool, typer.Option("--keep", help="Keep the scratch folder and say where it is.")] = False,
+    yes: options.Yes = False,
     dry_run: options.DryRun = False,
     json: options.Json = False,
     progress: options.ProgressOption = "auto",
 ) -> None:
     """Reproduce a failed run: its code, environment and inputs, run again, with a verdict.
 
-    Opens the TUI when there is a terminal. Exits 0 when the verdict is same-failure, else 1.
+    Opens the TUI when there is a terminal. Exits 0 when the verdict is same-failure, else 1: also when the working tree
+    is fixed, for which `--json` has `fixed`.
 
     A run that was killed for want of memory is run twice: the second time it cannot have so much, and says where.
+
+    `--test FILE` writes the test and its inputs beside it, when it is the same failure: else nothing, and exits 1.
 
     Example: dsenv reproduce last-failed --store s3://acme-runs/churn --no-tui
     """
@@ -56,13 +65,20 @@ def reproduce(
         raise UsageError(f"--code {code} is not known", hint="use --code recorded or --code working-tree")
     if clock not in {None, "recorded"}:
         raise UsageError(f"--clock {clock} is not known", hint="use --clock recorded")
-    plain = no_tui or json or dry_run or pdb or clock or not (sys.stdin.isatty() and sys.stdout.isatty())
+    plain = no_tui or json or dry_run or pdb or clock or test or not (sys.stdin.isatty() and sys.stdout.isatty())
     if not plain:
         from dsenv.tui import app
 
         raise typer.Exit(app.run(run=run, store=store))
     if run is None:
         raise UsageError("which run?", hint="dsenv reproduce last-failed, or list them with `dsenv runs --failed`")
+    if test is not None:
+        if pdb or keep or clock or code != "recorded":
+            raise UsageError(
+                "--test reproduces the recorded code as it is", hint="give no option but --yes with --test"
+            )
+        _save(run, store, test, yes=yes, dry_run=dry_run, json=json, progress=progress)
+        return
     from dsenv.workflows import reproduce as workflow
 
     settings = workflow.Options(code=cast("CodeChoice", code), debug=pdb, keep=keep, clock=clock is not None)
@@ -90,6 +106,40 @@ def _reproduce(run: str, store: str | None, settings: Options, *, dry_run: bool,
     return result.verdict
 
 
+def _save(run: str, store: str | None, file: Path, *, yes: bool, dry_run: bool, json: bool, progress: str) -> None:
+    from dsenv.cli import diagnostics
+    from dsenv.events import Cancel
+    from dsenv.workflows import reproduce as workflow
+    from dsenv.workflows import testfile
+
+    record = workflow.open_record(run, store)
+    wanted = testfile.Options(file, overwrite=yes, dry_run=dry_run)
+    with diagnostics.listener(diagnostics.mode(progress)) as emit:
+        saved = testfile.save(record, wanted, emit=emit, cancel=Cancel())
+    output.write_json(saved) if json else output.write("\n".join(_saved_lines(saved, dry_run=dry_run)))
+    if saved.reason:
+        raise typer.Exit(1)
+
+
+def _saved_lines(saved: Saved, *, dry_run: bool) -> Iterator[str]:
+    from dsenv import wording
+
+    if saved.reason:
+        yield f"nothing was written: {wording.printable(saved.reason)}"
+        return
+    for path in saved.written:
+        yield f"{'would write' if dry_run else 'wrote':12}{path}"
+    for words in saved.reduced:
+        yield f"left out    {wording.printable(words)}"
+    if dry_run:
+        yield "if it fails as recorded when it is reproduced first"
+        return
+    yield f"verified    it fails in the recorded code, by {saved.verified_by}"
+    yield f"now         {_TREE[saved.working_tree]}"
+    if saved.observed:
+        yield f"observed    {_failure(saved.observed)}"
+
+
 def _plan_lines(plan: Plan) -> Iterator[str]:
     from dsenv import wording
 
@@ -102,7 +152,8 @@ def _plan_lines(plan: Plan) -> Iterator[str]:
 def _result_lines(result: Reproduction) -> Iterator[str]:
     from dsenv import wording
 
-    yield f"verdict     {result.verdict}: {_MEANING[result.verdict]}"
+    meaning = wording.verdict(result.code, result.verdict)
+    yield f"verdict     {meaning}" if result.fixed is not None else f"verdict     {result.verdict}: {meaning}"
     if result.reason:
         yield f"because     {wording.printable(result.reason)}"
     yield f"recorded    {_failure(result.recorded)}"
@@ -110,6 +161,8 @@ def _result_lines(result: Reproduction) -> Iterator[str]:
         yield f"observed    {_failure(result.observed)}"
     if result.explained_by:
         yield f"explained   {wording.printable(wording.out_of_memory(result.explained_by.signature))}"
+    if result.fixed:
+        return  # what differs does not matter any more; it is in the JSON
     if result.differences:
         yield "differences, the likeliest cause first"
         for difference in result.differences[:_SHOWN]:

@@ -91,6 +91,7 @@ def _impossible(record: Record, made: Plan, reason: str) -> Reproduction:
         restored=(),
         not_restored=made.not_restored,
         reason=reason,
+        code=made.code,
     )
 
 
@@ -148,6 +149,7 @@ def _judge(record: Record, scratch: Scratch, ran: Ran, options: Options) -> Repr
         frames=again.frames(),
         output=tuple(tail(again)[0]),
         scratch=str(scratch.folder) if options.keep else None,
+        code=made.code,
     )
 
 

@@ -155,11 +155,19 @@ class Reproduction:
     explained_by: Explanation | None = None
     output: tuple[OutputChunk, ...] = ()
     scratch: str | None = None
+    code: CodeChoice = "recorded"
+
+    @property
+    def fixed(self) -> bool | None:
+        """Whether the working tree no longer fails; None when that was not asked, or cannot be said."""
+        asked = self.code == "working-tree" and self.verdict != "cannot-reproduce"
+        return self.verdict == "passed" if asked else None
 
     def to_json(self) -> dict[str, Any]:
         return {
             "run": self.run.id,
             "verdict": self.verdict,
+            "fixed": self.fixed,
             "reason": self.reason,
             "recorded": self.recorded,
             "observed": self.observed,

@@ -9,6 +9,7 @@ import signal
 import subprocess
 import threading
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import IO, Literal
 
@@ -43,7 +44,7 @@ def run(scratch: Scratch, prefix: str, *, debug: bool = False, reserved: int = 0
                 # The program's stdout is no data of ours: it goes where everything else goes that people read.
                 code = subprocess.run(command, check=False, stdin=source, stdout=2).returncode
             else:
-                code = _forwarded(command, source, emit, cancel)
+                code = forwarded(command, source, emit, cancel)
     finally:
         told = report(scratch.folder)
         told.remove()
@@ -51,9 +52,12 @@ def run(scratch: Scratch, prefix: str, *, debug: bool = False, reserved: int = 0
     return Ran(code, _complete(scratch, run_id), seconds, told)
 
 
-def _forwarded(command: list[str], source: IO[bytes], emit: Emit, cancel: Cancel) -> int:
+def forwarded(
+    command: list[str], source: IO[bytes], emit: Emit, cancel: Cancel, env: Mapping[str, str] | None = None
+) -> int:
+    """Run a command in a session of its own and tell its output; returns its exit code. Nothing of it is left."""
     process = subprocess.Popen(
-        command, stdin=source, stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True
+        command, stdin=source, stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True, env=env
     )
     readers = [
         threading.Thread(target=_forward, args=(stream, name, emit), daemon=True)

@@ -67,12 +67,7 @@ class Scratch:
 
     def remove(self) -> None:
         """Delete it, with folders that the command closed to us; what still cannot be deleted stays."""
-        for folder, names, _ in os.walk(self.folder):
-            for below in (Path(folder) / name for name in names):
-                if not below.is_symlink():
-                    with contextlib.suppress(OSError):
-                        below.chmod(0o700)
-        shutil.rmtree(self.folder, ignore_errors=True)
+        remove(self.folder)
 
     def fill(self, cancel: Cancel) -> None:
         """Code, then inputs over it: an input is what was read, whatever became of the file afterwards.
@@ -298,3 +293,13 @@ def rewrite(text: str, mapping: list[tuple[str, str]]) -> str:
     whole = os.path.normpath(text) if text.startswith("/") and "/.." in text else text
     known = "|".join(re.escape(old) for old in sorted(pairs, key=len, reverse=True))
     return re.sub(rf"(?<![\w./-])({known})(?![\w.-])", lambda found: pairs[found.group(1)], whole)
+
+
+def remove(folder: Path) -> None:
+    """Delete a folder in which commands ran; what cannot be deleted stays."""
+    for above, names, _ in os.walk(folder):
+        for below in (Path(above) / name for name in names):
+            if not below.is_symlink():
+                with contextlib.suppress(OSError):
+                    below.chmod(0o700)
+    shutil.rmtree(folder, ignore_errors=True)

@@ -15,13 +15,13 @@ _MARKERS = ("dsenv.toml", ".git", "pyproject.toml")
 _NOT_CODE = shutil.ignore_patterns(".git", "__pycache__", "*.pyc", ".venv", "venv", "node_modules", ".dsenv")
 
 
-def find() -> Path:
-    """The nearest folder at or above the working folder that is a project, else the working folder itself.
+def find(start: Path | None = None) -> Path:
+    """The nearest folder at or above `start`, or the working folder, that is a project, else that folder itself.
 
     Raises UsageError where that would be a whole home folder or disk.
     """
     try:
-        here = Path.cwd()
+        here = start.absolute() if start else Path.cwd()
     except FileNotFoundError as error:
         raise UsageError("the working folder was deleted", hint="cd to the code that you mended") from error
     for folder in (here, *here.parents):
