@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -13,6 +14,8 @@ from typing import Any
 
 import pytest
 
+from dsenv.events import Cancel, ignore
+from dsenv.workflows import reproduce as workflow
 from tests.integration.capturing import AGENT, REPOSITORY, capture, eventually, only, python
 
 
@@ -188,3 +191,60 @@ def test_where_it_was_at_sigterm_is_kept(tmp_path: Path) -> None:
     assert entry["why"] == "SIGTERM"
     found = only(tmp_path).data["signature"]
     assert found is not None and found["frame"] is not None and found["frame"]["function"] == "work"
+
+
+SLOWLY = """import random, sys, time
+words = open("words.txt").read().split()
+kept = []
+def grow(step):
+    print(random.choice(words), flush=True)
+    while True:
+        kept.append(bytearray(step << 20))
+        time.sleep(0.02)
+grow(2)
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(os.getuid() != 0 or sys.platform != "linux", reason="a control group of one's own needs root")
+def test_a_container_that_is_killed_whole_is_reproduced(tmp_path: Path) -> None:
+    """As the kernel does it with `memory.oom.group`: both are killed at once, and no record is completed."""
+    group = Path("/sys/fs/cgroup/memory") / f"dsenv-lost-{os.getpid()}"
+    try:
+        group.mkdir()
+        (group / "memory.limit_in_bytes").write_text(str(200 << 20))
+    except OSError:
+        pytest.skip("this container may not make control groups")
+    root, store = tmp_path / "app", tmp_path / "store"
+    root.mkdir()
+    (root / "grow.py").write_text(SLOWLY)
+    (root / "words.txt").write_text(" ".join(f"word{number}" for number in range(1000)))
+    words = " ".join([*AGENT, "--store", str(store), "--", sys.executable, "grow.py"])
+    try:
+        with subprocess.Popen(
+            ["sh", "-c", f"echo $$ > {group}/cgroup.procs && exec {words}"],
+            cwd=root, stdout=subprocess.PIPE, env=os.environ | {"PYTHONPATH": REPOSITORY},
+        ) as process:  # fmt: skip
+            eventually(lambda: bool(list(store.glob("runs/*/*/*/*/inputs.jsonl"))))
+            # Capture first: it would complete the record, were it told of the other's end.
+            members = sorted(map(int, (group / "cgroup.procs").read_text().split()), key=lambda pid: pid != process.pid)
+            for pid in members:
+                os.kill(pid, signal.SIGKILL)
+            assert process.stdout is not None
+            said = process.stdout.read()
+    finally:
+        eventually(lambda: not (group / "cgroup.procs").read_text())
+        group.rmdir()
+    assert not list(store.glob("runs/*/*/*/*/record.json"))
+    (beat,) = store.glob("runs/*/*/*/*/heartbeat")
+    beat.write_text(str(int(beat.read_text()) - 3_600_000_000))
+    record = only(store)
+    assert record.status == "lost"
+    assert [item["path"] for item in record.inputs() if "blob" in item] == [str(root / "words.txt")]
+    shutil.rmtree(root)
+
+    result = workflow.reproduce(record, workflow.Options(), emit=ignore, cancel=Cancel())
+    assert result.verdict == "same-failure", (result.recorded, result.observed, result.not_restored)
+    assert result.recorded is not None and result.recorded["presumed"] is True
+    assert result.explained_by is not None
+    assert b"".join(chunk.data for chunk in result.output) == said  # the word was drawn again

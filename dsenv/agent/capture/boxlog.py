@@ -25,6 +25,7 @@ class BoxLog(threading.Thread):
         super().__init__(name="black box log", daemon=True)
         self._redactor, self._sources, self._trouble = redactor, Sources(root), trouble
         self._put: Optional[Put] = None
+        self._then: Optional[Callable[[BlackBox], None]] = None
         self._attached = threading.Event()
         self._changed = threading.Condition()
         self._waiting: List[BlackBox] = []
@@ -32,10 +33,10 @@ class BoxLog(threading.Thread):
         self._closed = False
         self._told = False
 
-    def attach(self, put: Optional[Put]) -> None:
-        """From now on the content goes there; None for nowhere. The first one counts."""
+    def attach(self, put: Optional[Put], then: Optional[Callable[[BlackBox], None]] = None) -> None:
+        """From now on the content goes there, None for nowhere, and `then` hears of it. The first one counts."""
         if not self._attached.is_set():
-            self._put = put
+            self._put, self._then = put, then
             self._attached.set()
 
     def add(self, entry: BlackBox) -> None:
@@ -77,6 +78,8 @@ class BoxLog(threading.Thread):
                 self._lines.append(json.dumps(entry).encode("ascii") + b"\n")
             if self._put is not None:
                 self._put(b"".join(self._lines))
+            if self._then is not None:
+                self._then(entries[-1])
         except (StoreWriteError, OSError, ValueError, TypeError, KeyError) as error:
             if not self._told:
                 self._told = True

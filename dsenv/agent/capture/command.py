@@ -156,10 +156,12 @@ class Run:
 
     def _watch(self, child: spawn.Child, watched: Set[int]) -> Ended:
         # Imported only now: the command runs already.
+        from dsenv.agent.capture import oom
         from dsenv.agent.capture.blackbox import Watch
         from dsenv.agent.capture.keeper import Keeper
         from dsenv.agent.capture.relay import InputRelay, OutputRelay
 
+        oom.spare()
         keeper = self._keeper(Keeper, child.pid)
         output = OutputRelay(child.sources, keeper.output)
         output.start()

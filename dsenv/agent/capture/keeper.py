@@ -6,7 +6,6 @@ import json
 import os
 import platform
 import select
-import sys
 import threading
 import time
 import zlib
@@ -14,12 +13,13 @@ from contextlib import suppress
 from functools import partial
 from itertools import chain
 from time import monotonic, time_ns
-from typing import Any, Callable, Dict, List, Mapping, Optional, Tuple, cast
+from typing import Any, Callable, Dict, List, Mapping, Optional, Set, Tuple, cast
 
 from dsenv import __version__
 from dsenv.agent.capture import codetree, evidence, facts, judge, oom, ownlimits, record, watch
 from dsenv.agent.capture.blackbox import Seen
 from dsenv.agent.capture.boxlog import BoxLog
+from dsenv.agent.capture.checkpoint import Checkpoint, step_back
 from dsenv.agent.capture.options import Options, Project
 from dsenv.agent.capture.outputlog import OutputLog
 from dsenv.agent.capture.spool import Spool, sweep
@@ -48,6 +48,7 @@ class Keeper(threading.Thread):
         self.writer: Optional[Writer] = None
         self.started: Started = {}
         self.watcher: Optional[watch.Watcher] = None
+        self.checkpoint: Optional[Checkpoint] = None
         self._ended = threading.Event()
         self._read = 0
         self._python: Optional[Dict[str, Any]] = None
@@ -86,7 +87,7 @@ class Keeper(threading.Thread):
         super().start()
 
     def run(self) -> None:
-        _step_back()
+        step_back()
         self.output.start()
         try:
             self._keep()
@@ -121,7 +122,11 @@ class Keeper(threading.Thread):
             self.writer.put(record.key(self.run_id, "heartbeat"), _now())
             self.writer.put(record.index_key(self.run_id, "running"), _json(record.summary(self.started)))
             self.output.attach(self.writer.log(record.key(self.run_id, "output")))
-            self.box.attach(partial(self.writer.put, record.key(self.run_id, "blackbox.jsonl")))
+            if self.spool is not None and not self.options.replay:
+                seen = self.watcher.so_far if self.watcher is not None else _nothing
+                self.checkpoint = Checkpoint(self.spool, self.writer, self.run_id, seen)
+            put = partial(self.writer.put, record.key(self.run_id, "blackbox.jsonl"))
+            self.box.attach(put, self.checkpoint.add if self.checkpoint is not None else None)
             self.writer.put(record.key(self.run_id, "reserved"), bytes(_RESERVED))
         except StoreWriteError as error:
             self.trouble.append(str(error))
@@ -212,6 +217,8 @@ class Keeper(threading.Thread):
             self.watcher.stop()
         self.join()
         self.box.close()
+        if self.checkpoint is not None:
+            self.checkpoint.close()
         self.output.close()
         if self.writer is None:
             return dict(
@@ -288,15 +295,13 @@ class Keeper(threading.Thread):
         self.writer.put(record.key(self.run_id, name), _json(value))
 
 
+def _nothing(known: Set[str]) -> List[Dict[str, Any]]:
+    """What is seen from outside where nobody looks."""
+    return []
+
+
 def _nobody(path: str) -> None:
     """Hears of what this process opens itself, where nobody else wants to."""
-
-
-def _step_back() -> None:
-    """Let the command have the processor first. On Linux this counts for this thread only."""
-    if sys.platform == "linux":
-        with suppress(OSError):
-            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), 10)
 
 
 def _json(value: Any) -> bytes:

@@ -82,18 +82,25 @@ class Watcher(threading.Thread):
         self._ended.set()
         os.write(self._ring, b".")
 
+    def so_far(self, known: Set[str]) -> List[Dict[str, Any]]:
+        """The inputs until now, without those whose paths are known, for whoever does not stop the watching."""
+        return [*self._declared, *(item for path, item in self._inputs() if path not in known)]
+
+    def _inputs(self) -> List[Tuple[str, Dict[str, Any]]]:
+        """What was seen to be opened and was not written before, by path."""
+        return [
+            (path, item)
+            for path, item in list(self.found.items())
+            if path and (path in self._confirmed or item["mtime_ns"] < self._began)
+        ]
+
     def finish(self) -> List[Dict[str, Any]]:
         """The inputs, after `stop`, as events of the kind that the command's Pythons write."""
         self.join()
         os.close(self._ring)
         os.close(self._wake)
         self._told.update()
-        seen = [
-            item
-            for path, item in self.found.items()
-            if path and path not in self._told.paths and (path in self._confirmed or item["mtime_ns"] < self._began)
-        ]
-        return [*self._declared, *seen]
+        return self.so_far(self._told.paths)
 
     def _watch(self) -> None:
         self._keep_declared()

@@ -97,7 +97,12 @@ def test_the_list_reads_the_end_of_a_large_black_box(builder: RecordBuilder, mon
     record = lose(builder, [*early, entry("SIGTERM", LONG_AGO)])
     read: list[str] = []
     whole = record.store.read
-    monkeypatch.setattr(record.store, "read", lambda key, limit: read.append(key) or whole(key, limit=limit))
+
+    def noted(key: str, *, limit: int) -> bytes | None:
+        read.append(key)
+        return whole(key, limit=limit)
+
+    monkeypatch.setattr(record.store, "read", noted)
     (listed,) = index.newest(record.store)
     assert listed.signature is not None and listed.signature["signal"] == "SIGTERM"
     assert not [key for key in read if key.endswith("blackbox.jsonl")]
