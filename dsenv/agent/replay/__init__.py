@@ -13,9 +13,11 @@ from typing import Any, Dict
 def install(config: Dict[str, Any]) -> Dict[str, Any]:
     """Prepare this Python for a replay. `config` is what `capture --replay FILE` read.
 
-    Returns what the modules that watch libraries answer from: `random`, the file with what was drawn, and `objects`.
+    Returns what the modules that watch libraries answer from: `random`, the file with what was drawn, and `objects`;
+    and `stop`, which is to be called for each failure.
 
-    Keys: `paths`, a list of [recorded, here] prefixes to redirect; `debug`, true to stop where it fails;
+    Keys: `paths`, a list of [recorded, here] prefixes to redirect; `debug`, true to stop where it fails, see
+    `debugger.install`;
     `variables`, which count for the C library and are not the program's, which has `own` ones of that name or
     none; `processors`, see that module; `clock`, microseconds to add to the system's; `listings`, names by folder,
     in the order in which these are listed; `objects`, files with the answers to each call of botocore; `random`.
@@ -38,16 +40,17 @@ def install(config: Dict[str, Any]) -> Dict[str, Any]:
         from dsenv.agent.replay import listing
 
         listing.install(config["listings"])
+    stop = None
     if config.get("debug"):
         from dsenv.agent.replay import debugger
 
-        debugger.install(str(config.get("root", "")))
+        stop = debugger.install(config)
     served = None
     if "objects" in config:
         from dsenv.agent.replay import objects
 
         served = objects.Served(config["objects"])
-    return {"random": str(config.get("random", "")), "objects": served}
+    return {"random": str(config.get("random", "")), "objects": served, "stop": stop}
 
 
 def _set_variables(variables: Dict[str, str], own: Dict[str, str]) -> None:

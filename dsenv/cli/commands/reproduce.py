@@ -159,6 +159,8 @@ def _result_lines(result: Reproduction) -> Iterator[str]:
     yield f"recorded    {_failure(result.recorded)}"
     if result.verdict != "cannot-reproduce":
         yield f"observed    {_failure(result.observed)}"
+    if result.not_stopped:
+        yield f"pdb         {wording.printable(result.not_stopped)}"
     if result.explained_by:
         yield f"explained   {wording.printable(wording.out_of_memory(result.explained_by.signature))}"
     if result.fixed:

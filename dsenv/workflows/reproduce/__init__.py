@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
+from collections.abc import Iterator
 
 from dsenv.agent import schema, signature
 from dsenv.agent.rerun import NOT_PREPARED
@@ -11,7 +13,7 @@ from dsenv.events import Cancel, Emit, Notice, step
 from dsenv.runs import index, restore
 from dsenv.runs.record import Record
 from dsenv.runs.store import open_store
-from dsenv.workflows.reproduce import environment, memory, objects
+from dsenv.workflows.reproduce import debugging, environment, memory, objects
 from dsenv.workflows.reproduce.differences import differences, unmet
 from dsenv.workflows.reproduce.model import CodeChoice, Isolation, Item, Means, Plan, Reproduction, Verdict
 from dsenv.workflows.reproduce.plan import plan as make_plan
@@ -103,9 +105,10 @@ def _in_scratch(record: Record, made: Plan, prefix: str, options: Options, emit:
         with step(emit, "restore", "restore code and inputs") as note:
             scratch.fill(cancel)
             note.note = f"{len(made.inputs)} inputs"
-        with step(emit, "run", "run it again"):
-            # Nobody can stop in a frame of a process that is killed: that is for the second run.
-            ran = run(scratch, prefix, debug=options.debug and not killed, emit=emit, cancel=cancel)
+        # Nobody can stop in a frame of a process that is killed: that is for the second run.
+        stops = options.debug and not killed
+        with _alone(emit) if stops else step(emit, "run", "run it again"):
+            ran = run(scratch, prefix, debug=stops, emit=emit, cancel=cancel)
         if ran.code == NOT_PREPARED and made.isolation == "namespace" and ran.record is None:
             emit(Notice("a mount namespace could not be set up; files are redirected instead", "warning"))
             again = dataclasses.replace(options, isolation="redirect")
@@ -118,10 +121,19 @@ def _in_scratch(record: Record, made: Plan, prefix: str, options: Options, emit:
             scratch.remove()
     explained = memory.explain(record, made, prefix, ran, debug=options.debug, emit=emit, cancel=cancel)
     if explained is None:
+        if options.debug and not ran.stopped and result.verdict != "cannot-reproduce":
+            return dataclasses.replace(result, not_stopped=debugging.why_not(result.observed))
         return result
     # Of a process that was killed only its stack is known, if that; an exception has frames of its own.
     mute = result.observed is not None and result.observed["kind"] == "signal"
     return dataclasses.replace(result, explained_by=explained[0], frames=explained[1] if mute else result.frames)
+
+
+@contextlib.contextmanager
+def _alone(emit: Emit) -> Iterator[None]:
+    """A run that has the terminal to itself: nothing is shown beside it."""
+    emit(Notice("it runs again, and stops in pdb where it fails"))
+    yield
 
 
 def _judge(record: Record, scratch: Scratch, ran: Ran, options: Options) -> Reproduction:

@@ -7,7 +7,7 @@ killed, so that the allocation that brought the kill fails in the program: with 
 from __future__ import annotations
 
 from dsenv.agent import schema
-from dsenv.events import Cancel, Emit, Event, Output, step
+from dsenv.events import Cancel, Emit, Event, Notice, Output, step
 from dsenv.runs.record import Record
 from dsenv.workflows.reproduce.model import Explanation, Plan
 from dsenv.workflows.reproduce.run import Ran, run
@@ -33,8 +33,14 @@ def explain(
     for share in _SHARES:
         cancel.check()
         reserved = int(first.told.reserved * share) - _LESS
+        if debug:
+            emit(Notice("it runs with less memory, and stops in pdb where that runs out"))
+            found = _once(record, plan, prefix, reserved, debug=True, emit=quietly, cancel=cancel)
+            if found is not None:
+                return found
+            continue
         with step(emit, "explain", "run it with less memory, to see where it runs out") as note:
-            found = _once(record, plan, prefix, reserved, debug=debug, emit=quietly, cancel=cancel)
+            found = _once(record, plan, prefix, reserved, debug=False, emit=quietly, cancel=cancel)
             note.note = "found" if found else "not found"
         if found is not None:
             return found

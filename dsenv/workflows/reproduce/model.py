@@ -138,7 +138,7 @@ class Reproduction:
     """What came of it. `reason` says why for `cannot-reproduce`.
 
     `frames` are those of the run, or, when it was killed for want of memory, those of the run that `explained_by`
-    tells of.
+    tells of. `not_stopped` says why a debugger that was asked for stopped in no frame.
     """
 
     run: RunSummary
@@ -156,6 +156,7 @@ class Reproduction:
     output: tuple[OutputChunk, ...] = ()
     scratch: str | None = None
     code: CodeChoice = "recorded"
+    not_stopped: str | None = None
 
     @property
     def fixed(self) -> bool | None:
@@ -178,4 +179,5 @@ class Reproduction:
             "restored": self.restored,
             "not_restored": self.not_restored,
             "scratch": self.scratch,
+            "not_stopped": self.not_stopped,
         }

@@ -18,18 +18,23 @@ from dsenv.errors import RecordError
 from dsenv.events import Cancel, Cancelled, Emit, Output
 from dsenv.runs.record import Record
 from dsenv.runs.store.folder import FolderStore
+from dsenv.workflows.reproduce.debugging import stopped
 from dsenv.workflows.reproduce.imposed import Report, report
 from dsenv.workflows.reproduce.scratch import Scratch
 
 
 @dataclasses.dataclass(frozen=True)
 class Ran:
-    """A run that has ended: its exit code, its record (None when it left no complete one), and what it reported."""
+    """A run that has ended: its exit code, its record (None when it left no complete one), and what it reported.
+
+    `stopped` says whether pdb was opened in it.
+    """
 
     code: int
     record: Record | None
     seconds: float
     told: Report
+    stopped: bool = False
 
 
 def run(scratch: Scratch, prefix: str, *, debug: bool = False, reserved: int = 0, emit: Emit, cancel: Cancel) -> Ran:
@@ -40,16 +45,22 @@ def run(scratch: Scratch, prefix: str, *, debug: bool = False, reserved: int = 0
     begun = time.monotonic()
     try:
         with (stdin or Path(os.devnull)).open("rb") as source:
-            if debug:
-                # The program's stdout is no data of ours: it goes where everything else goes that people read.
-                code = subprocess.run(command, check=False, stdin=source, stdout=2).returncode
-            else:
-                code = forwarded(command, source, emit, cancel)
+            code = _on_terminal(command, source) if debug else forwarded(command, source, emit, cancel)
     finally:
         told = report(scratch.folder)
         told.remove()
     seconds = time.monotonic() - begun
-    return Ran(code, _complete(scratch, run_id), seconds, told)
+    return Ran(code, _complete(scratch, run_id), seconds, told, stopped(scratch.folder))
+
+
+def _on_terminal(command: list[str], source: IO[bytes]) -> int:
+    """Run a command that may take the terminal: ^C is for it."""
+    before = signal.signal(signal.SIGINT, lambda number, frame: None)
+    try:
+        # The program's stdout is no data of ours: it goes where everything else goes that people read.
+        return subprocess.run(command, check=False, stdin=source, stdout=2).returncode
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def forwarded(

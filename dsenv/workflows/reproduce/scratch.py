@@ -20,7 +20,16 @@ from dsenv.errors import RecordError, StateError
 from dsenv.events import Cancel
 from dsenv.runs import restore
 from dsenv.runs.record import Record
-from dsenv.workflows.reproduce import environment, imposed, interpreters, listings, objects, randomness, working_tree
+from dsenv.workflows.reproduce import (
+    debugging,
+    environment,
+    imposed,
+    interpreters,
+    listings,
+    objects,
+    randomness,
+    working_tree,
+)
 from dsenv.workflows.reproduce.model import InputPlan, Item, Plan
 from dsenv.workflows.reproduce.plan import is_below
 
@@ -150,6 +159,8 @@ class Scratch:
             agent.write_bytes(resources.agent_archive())
             config = {"paths": mapping, "debug": debug, "root": root, **randomness.write(self.record, self.folder)}
             config |= objects.write(self.record, self.folder)
+            if debug:
+                config |= debugging.write(self.record, self.folder)
             config["listings"] = listings.order(self.entries, self.listed)
             replay.write_text(json.dumps(config | imposed.in_python(self.plan)))
             content["env"] |= self.plan.conditions.variables
