@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -17,12 +18,13 @@ from dsenv import resources
 from dsenv.cli.main import main
 from dsenv.errors import StoreError, TransportError
 from dsenv.events import Cancel, ignore
-from dsenv.runs import restore
+from dsenv.runs import keys, restore
 from dsenv.runs.index import newest
 from dsenv.runs.record import Record
 from dsenv.runs.retention import Rules
 from dsenv.runs.store import open_store
 from dsenv.workflows.prune import prune
+from tests.integration.capturing import eventually
 
 STORE = "s3://acme-runs/team/churn"
 
@@ -143,3 +145,43 @@ def test_pruning_takes_old_runs_and_what_only_they_used(bucket: str, tmp_path: P
     assert opened.delete_old([key, key + "0"], time.time() - 60) == 0
     assert opened.delete_old([key], time.time() + 60) == 1
     assert opened.size(key) is None
+
+
+DEAF = """import random, signal, time
+signal.signal(signal.SIGTERM, signal.SIG_IGN)
+rows = open('rows.txt').read()
+def wait(chosen):
+    print(chosen, flush=True)
+    time.sleep(60)
+wait(random.random())
+"""
+
+
+def test_the_black_box_and_the_inputs_are_in_the_bucket_before_a_machine_is_taken_away(
+    bucket: str, tmp_path: Path
+) -> None:
+    """As a preempted machine goes: SIGTERM, and nothing more is heard."""
+    store = f"{bucket}/taken"
+    (tmp_path / "rows.txt").write_text("7")
+    (tmp_path / "job.py").write_text(DEAF)
+    (tmp_path / "agent.pyz").write_bytes(resources.agent_archive())
+    words = [sys.executable, "-I", "-S", "agent.pyz", "capture", "--store", store, "--", sys.executable, "job.py"]
+    with subprocess.Popen(words, cwd=tmp_path, stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None and process.stdout.readline()
+        eventually(lambda: bool(list(newest(open_store(store)))))
+        (run,) = newest(open_store(store))
+        eventually(lambda: "output.000000" in _names(store, run.id))
+        process.terminate()
+        eventually(lambda: {"blackbox.jsonl", "inputs.jsonl", "random.jsonl"} <= _names(store, run.id))
+        process.kill()
+        os.kill(int(Record(open_store(store), run.id).data["pid"]), signal.SIGKILL)
+    record = Record(open_store(store), run.id)
+    (moment,) = record.black_box()
+    assert moment["why"] == "SIGTERM" and moment["stacks"][0]["frames"][-1]["function"] == "wait"
+    assert str(tmp_path / "rows.txt") in [item["path"] for item in record.inputs() if "blob" in item]
+    assert [draw["source"] for draw in record.draws()] == ["random"]
+    assert record.data["env"]["AWS_DEFAULT_REGION"] == "us-east-1"
+
+
+def _names(store: str, run_id: str) -> set[str]:
+    return set(open_store(store).children(keys.record(run_id)))

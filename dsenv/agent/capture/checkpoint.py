@@ -11,7 +11,7 @@ import sys
 import threading
 from contextlib import suppress
 from itertools import chain
-from typing import Any, Callable, Dict, List, Optional, Set, Tuple
+from typing import Any, Callable, Dict, List, Optional, Set
 
 from dsenv.agent.capture import record
 from dsenv.agent.capture.spool import Spool
@@ -37,7 +37,7 @@ class Checkpoint(threading.Thread):
         self._spool, self._writer, self._run_id, self._seen = spool, writer, run_id, seen
         self._wanted = threading.Event()
         self._over = threading.Event()
-        self._kept: Dict[Tuple[Any, ...], Input] = {}
+        self.kept: Dict[record.Name, Input] = {}  # what is in the store: its copies have been moved there
         self._draws = 0
 
     def add(self, entry: BlackBox) -> None:
@@ -68,7 +68,8 @@ class Checkpoint(threading.Thread):
             self._draws = len(told.draws)
         known = {str(item.get("path")) for item in told.inputs}
         found = list(chain(told.inputs, self._seen(known)))
-        new = sorted((item for item in found if _name(item) not in self._kept), key=_size)
+        new = [item for item in found if record.name_of(item) not in self.kept and self._is_whole(item)]
+        new.sort(key=_size)
         small = [item for item in new if _size(item) <= _SMALL]
         self._keep(small)
         self._put_inputs(found)
@@ -83,13 +84,18 @@ class Checkpoint(threading.Thread):
                 return
             lines, trouble = record.store_inputs([item], self._spool.copies, self._writer)
             if not trouble:
-                self._kept[_name(item)] = lines[0]
+                self.kept[record.name_of(item)] = lines[0]
+
+    def _is_whole(self, item: Dict[str, Any]) -> bool:
+        """A stream is copied as it is read."""
+        path = os.path.join(self._spool.copies, str(item.get("copy")))
+        return not (item.get("call") and item.get("copy")) or os.path.getsize(path) >= _size(item)
 
     def _put_inputs(self, found: List[Dict[str, Any]]) -> None:
         lines: List[Any] = []
         for item in found:
             plain = {name: value for name, value in item.items() if name not in ("e", "copy", "answer_copy")}
-            lines.append(self._kept.get(_name(item)) or dict(plain, note=_LATER))
+            lines.append(self.kept.get(record.name_of(item)) or dict(plain, note=_LATER))
         self._put("inputs.jsonl", lines)
 
     def _put(self, name: str, values: List[Any]) -> None:
@@ -103,10 +109,6 @@ def step_back() -> None:
     if sys.platform == "linux":
         with suppress(OSError):
             os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), 10)
-
-
-def _name(item: Dict[str, Any]) -> Tuple[Any, ...]:
-    return item.get("path"), item.get("when"), item.get("pid"), item.get("copy")
 
 
 def _size(item: Dict[str, Any]) -> int:

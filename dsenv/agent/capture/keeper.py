@@ -264,7 +264,8 @@ class Keeper(threading.Thread):
         writer = self.writer
         assert writer is not None
         copies = self.spool.copies if self.spool else ""
-        inputs, trouble = record.store_inputs(told.inputs, copies, writer)
+        stored = self.checkpoint.kept if self.checkpoint is not None else None
+        inputs, trouble = record.store_inputs(told.inputs, copies, writer, stored)
         self.trouble += trouble + told.trouble
         values["inputs"] = len(inputs)
         if stdin:

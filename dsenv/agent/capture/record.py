@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 from time import monotonic
-from typing import Any, Dict, Iterable, List, NamedTuple, Optional, Set, Tuple, cast
+from typing import Any, Dict, Iterable, List, Mapping, NamedTuple, Optional, Set, Tuple, cast
 
 from dsenv.agent import runid
 from dsenv.agent.capture.codetree import is_secret_file
@@ -32,6 +32,9 @@ def summary(values: Any) -> Summary:
     """The index entry for a started or finished run."""
     found = {name: values.get(name) for name in _SUMMARY}
     return cast(Summary, dict(found, status=values.get("status", "running")))
+
+
+Name = Tuple[Any, ...]
 
 
 class Told(NamedTuple):
@@ -68,12 +71,26 @@ def gather(events: Iterable[Dict[str, Any]]) -> Told:
     return told
 
 
-def store_inputs(found: List[Dict[str, Any]], copies: str, writer: Writer) -> Tuple[List[Input], List[str]]:
-    """Put the copies into the store. Returns the lines of inputs.jsonl, and what went wrong."""
+def name_of(event: Mapping[str, Any]) -> Name:
+    """What tells an input from all others."""
+    return event.get("path"), event.get("when"), event.get("pid"), event.get("copy")
+
+
+def store_inputs(
+    found: List[Dict[str, Any]], copies: str, writer: Writer, kept: Optional[Mapping[Name, Input]] = None
+) -> Tuple[List[Input], List[str]]:
+    """Move the copies into the store, but for those that are `kept`, by name, already.
+
+    Returns the lines of inputs.jsonl, and what went wrong.
+    """
     lines: List[Input] = []
     trouble: List[str] = []
     until = monotonic() + _PATIENCE
     for event in found:
+        known = kept.get(name_of(event)) if kept else None
+        if known is not None:
+            lines.append(known)
+            continue
         item = cast(Input, {name: value for name, value in event.items() if name not in ("e", "copy", "answer_copy")})
         try:
             _keep(item, event.get("copy"), copies, writer, until)
