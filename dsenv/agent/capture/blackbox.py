@@ -17,7 +17,9 @@ from typing import TYPE_CHECKING, Callable, Dict, List, NamedTuple, Optional, Tu
 
 from dsenv.agent.capture.limits import MemoryLimits, Use
 from dsenv.agent.capture.spool import Spool, request
-from dsenv.agent.schema import BlackBox, Stack
+
+if TYPE_CHECKING:
+    from dsenv.agent.schema import BlackBox, Stack
 
 if TYPE_CHECKING:
     from dsenv.agent.capture import dumps, processes
@@ -71,6 +73,7 @@ class Watch(threading.Thread):
         self._events = 0
         self.entries: List[BlackBox] = []
         self.sent: Optional[str] = None  # the last signal that we sent to end the command
+        self.trouble: List[str] = []
         self.needed = bool(self._limits) or timeout is not None
 
     def run(self) -> None:
@@ -125,6 +128,12 @@ class Watch(threading.Thread):
 
     def dump(self, why: str, patience: float, *, look: bool = True, use: Optional[Use] = None) -> None:
         """Ask the command's Pythons where they are, and keep what they answer within `patience` seconds."""
+        try:
+            self._dump(why, patience, look, use)
+        except Exception as problem:  # noqa: BLE001 - the command's time-out and its stderr are not ours to lose
+            self.trouble.append("the black box is not complete: {}: {}".format(type(problem).__name__, problem))
+
+    def _dump(self, why: str, patience: float, look: bool, use: Optional[Use]) -> None:
         if self._spool is None or self._request.dump is None or len(self.entries) >= _MOST_ENTRIES:
             return
         with self._dumping:
@@ -188,7 +197,7 @@ class Watch(threading.Thread):
             if line.startswith(b'{"e":"stack"'):
                 with suppress(ValueError, KeyError, TypeError):
                     value = json.loads(line)
-                    found[int(value["pid"])] = cast(List[Stack], value["stacks"])
+                    found[int(value["pid"])] = cast("List[Stack]", value["stacks"])
         return found
 
     def _size_of_events(self) -> int:

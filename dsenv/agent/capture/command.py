@@ -176,6 +176,7 @@ class Run:
         file = _stdin_file()
         ended, usage = _wait(child, watched, self.options.group_signals, box.before)
         keeper.seen = box.finish()
+        keeper.trouble += box.trouble[:1]
         if keeper.seen.sent is not None:
             ended = Ended(TIMED_OUT if ended.signal != signal.SIGKILL else KILLED, None)
         output.finish(_LEFT_BEHIND)

@@ -14,10 +14,11 @@ from typing import Any
 import pytest
 
 from dsenv.agent.capture import dumps, evidence, processes
-from dsenv.agent.capture.blackbox import Seen
+from dsenv.agent.capture.blackbox import Seen, Watch
 from dsenv.agent.capture.boxlog import BoxLog
 from dsenv.agent.capture.limits import MemoryLimits
 from dsenv.agent.capture.options import ArgumentsError, seconds
+from dsenv.agent.capture.spool import Spool
 from dsenv.agent.redact import Redactor
 from dsenv.agent.schema import BlackBox
 from dsenv.agent.store.base import StoreWriteError
@@ -184,3 +185,22 @@ def test_times_are_those_of_gnu_timeout(text: str, value: float | None) -> None:
 def test_times_that_make_no_sense_are_refused(text: str) -> None:
     with pytest.raises(ArgumentsError, match="--timeout"):
         seconds(text, "timeout")
+
+
+def test_a_time_out_is_kept_whatever_is_wrong_with_the_black_box(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    spool = Spool.make({}, str(tmp_path))
+    spool.fill({})
+
+    def broken(entry: object) -> None:
+        raise RuntimeError("unforeseen")
+
+    with subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"]) as process:
+        watch = Watch(process.pid, spool, broken, timeout=0.2, kill_after=1.0)
+        watch.start()
+        assert process.wait(20) == -signal.SIGTERM
+    assert watch.finish().sent == "SIGTERM"
+    assert watch.trouble == ["the black box is not complete: RuntimeError: unforeseen"]
+    assert capfd.readouterr().err == ""
+    spool.remove()
