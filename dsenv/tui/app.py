@@ -6,6 +6,7 @@ import signal
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import ClassVar
 
 from textual.app import App, SuspendNotSupported
@@ -15,9 +16,10 @@ from dsenv.errors import DsenvError, UsageError
 from dsenv.events import Cancel, Cancelled, ignore
 from dsenv.tui import model
 from dsenv.tui.bridge import Bridge, Job, Tell, Told
+from dsenv.tui.screens.ask import AskScreen
 from dsenv.tui.screens.run import RunScreen
 from dsenv.tui.screens.runs import RunsScreen
-from dsenv.workflows import edit, reproduce
+from dsenv.workflows import edit, reproduce, testfile
 from dsenv.workflows import show as show_workflow
 from dsenv.workflows.reproduce.model import CodeChoice
 from dsenv.workflows.runs import Wanted
@@ -68,6 +70,8 @@ class DsenvApp(App[int]):
                 if not isinstance(self.screen, RunScreen):
                     self.push_screen(RunScreen())
                 self._scan(details)
+            case model.Prepared():
+                self._debug()
             case model.WorkEnded(problem=model.Problem()) if self._first and self.state.details is None:
                 # The run on the command line could not be read: its error is shown above the list.
                 self._first = None
@@ -135,17 +139,47 @@ class DsenvApp(App[int]):
             self.update(model.CancelAsked())
 
     def stop_in_frame(self) -> None:
-        """Stop in the failing frame with pdb on the real terminal; the verdict comes back here."""
-        if self._bridge.busy:
-            return
+        """Stop in the failing frame with pdb on the real terminal, once its environment is there."""
+        run = self._open_run_id()
+
+        def job(emit: Tell, cancel: Cancel) -> model.Message:
+            reproduce.prepare(reproduce.open_record(run, self._store), emit=emit, cancel=cancel)
+            return model.Prepared()
+
+        self._work("prepare", run, job)
+
+    def _debug(self) -> None:
+        """Give the terminal to pdb; the verdict comes back here."""
         try:
             record = reproduce.open_record(self._open_run_id(), self._store)
             with self._terminal():
-                options = reproduce.Options(debug=True)
-                result = reproduce.reproduce(record, options, emit=ignore, cancel=Cancel())
+                result = reproduce.reproduce(record, reproduce.Options(debug=True), emit=ignore, cancel=Cancel())
             self.update(model.Reproduced(result))
         except DsenvError as error:
             self.update(model.WorkEnded(model.Problem(error.message, error.hint or "")))
+
+    def ask_for_test(self) -> None:
+        """Ask where the run that is open is to be saved as a test."""
+        if self.state.details is None or self._bridge.busy:
+            return
+        try:
+            default = testfile.default_file(self.state.details.record)
+        except DsenvError as error:
+            self.update(model.WorkEnded(model.Problem(error.message, error.hint or "")))
+            return
+        self.push_screen(AskScreen("Save as a pytest in", default), self._save_test)
+
+    def _save_test(self, file: str | None) -> None:
+        if not file:
+            return
+        run = self._open_run_id()
+
+        def job(emit: Tell, cancel: Cancel) -> model.Message:
+            record = reproduce.open_record(run, self._store)
+            wanted = testfile.Options(Path(file).expanduser())
+            return model.SavedTest(testfile.save(record, wanted, emit=emit, cancel=cancel))
+
+        self._work("test", run, job)
 
     def edit(self) -> None:
         """Open the selected line in the editor, in the code that is here."""

@@ -16,14 +16,25 @@ from dsenv.runs.output import OutputLines
 from dsenv.workflows.reproduce.model import Reproduction
 from dsenv.workflows.runs import Runs
 from dsenv.workflows.show import RunDetails
+from dsenv.workflows.testfile.model import Saved
 
-WorkKind = Literal["load", "reproduce", "working-tree"]
+WorkKind = Literal["load", "reproduce", "working-tree", "prepare", "test"]
 _LIVE_OUTPUT = 64 << 10
 
 WORK_TITLES: dict[WorkKind, str] = {
     "load": "reading the record",
     "reproduce": "reproducing",
     "working-tree": "running the working tree",
+    "prepare": "preparing to stop in the frame",
+    "test": "saving it as a test",
+}
+
+# Of a failure without an exception, where the black box or the crash handler saw the process.
+BLACK_BOX = {
+    "memory": "near its memory limit",
+    "time-out": "at its time-out",
+    "signal": "when it was told to end",
+    "fatal": "where it crashed",
 }
 
 
@@ -74,6 +85,8 @@ class State:
     work: Work | None = None
     reproductions: tuple[Reproduction, ...] = ()
     problem: Problem | None = None
+    table: str = ""  # the local whose columns are looked at
+    saved: Saved | None = None  # what became of the test that was asked for last
 
     @property
     def reproduction(self) -> Reproduction | None:
@@ -87,7 +100,9 @@ class State:
         explained = self.explained
         if explained is not None:
             return frame_rows(explained, all_frames=self.all_frames, heading="with less memory")
-        return frame_rows(self.details.failure if self.details else None, all_frames=self.all_frames)
+        failure = self.details.failure if self.details else None
+        heading = BLACK_BOX.get(failure.get("how", ""), "") if failure else ""
+        return frame_rows(failure, all_frames=self.all_frames, heading=heading)
 
     @property
     def explained(self) -> schema.Failure | None:
@@ -98,6 +113,13 @@ class State:
         primary, failures = result.frames["primary"], result.frames["failures"]
         known = primary is not None and 0 <= primary < len(failures) and result.observed["kind"] == "signal"
         return failures[primary] if known and primary is not None else None
+
+    @property
+    def open_table(self) -> tuple[schema.Local, schema.Local | None] | None:
+        """The table that is looked at, there and here; None when there is none of that name in the frame."""
+        row, other = self.selected, twin(self, self.selected)
+        found = _local(row.frame if row else None, self.table) if self.table else None
+        return (found, _local(other, self.table)) if found else None
 
     @property
     def selected(self) -> FrameRow | None:
@@ -155,6 +177,25 @@ class Reproduced:
 
 
 @dataclasses.dataclass(frozen=True)
+class Prepared:
+    """All is here that a run in the debugger needs."""
+
+
+@dataclasses.dataclass(frozen=True)
+class SavedTest:
+    """A test was written, or not; it says why."""
+
+    saved: Saved
+
+
+@dataclasses.dataclass(frozen=True)
+class TablePicked:
+    """The user looks at the columns of a local; empty when no longer."""
+
+    name: str
+
+
+@dataclasses.dataclass(frozen=True)
 class WorkEnded:
     """Work ended without a result: it was cancelled, or failed with `problem`."""
 
@@ -192,6 +233,9 @@ Message = (
     | OutputScanned
     | WorkStarted
     | Reproduced
+    | Prepared
+    | SavedTest
+    | TablePicked
     | WorkEnded
     | CancelAsked
     | Filtered
@@ -207,31 +251,56 @@ def apply(state: State, message: Message) -> State:
         case RunsListed() | Filtered():
             return _listed(state, message)
         case RunOpened(details=details):
-            opened = change(state, details=details, lines=None, work=None, problem=None, all_frames=False)
+            kept = change(state, lines=None, work=None, problem=None, all_frames=False, table="", saved=None)
+            opened = change(kept, details=details)
             return change(opened, frame=_first_user_row(opened))
         case OutputScanned(run=run, lines=lines):
             current = state.details is not None and state.details.record["id"] == run
             return change(state, lines=lines) if current else state
-        case WorkStarted(kind=kind, run=run):
-            return change(state, work=Work(kind, run), problem=None)
-        case Reproduced(result=result):
-            kept = tuple(r for r in state.reproductions if r.run.id != result.run.id)
-            return change(state, reproductions=(*kept, result), work=None)
-        case WorkEnded(problem=problem):
-            return change(state, work=None, problem=problem)
-        case CancelAsked():
-            return change(state, work=change(state.work, cancelling=True)) if state.work else state
+        case WorkStarted() | Reproduced() | Prepared() | SavedTest() | WorkEnded() | CancelAsked():
+            return _worked(state, message)
         case FramePicked(row=row):
-            return change(state, frame=row)
+            return change(state, frame=row, table="")
+        case TablePicked(name=name):
+            return change(state, table=name)
         case AllFramesToggled():
-            toggled = change(state, all_frames=not state.all_frames)
+            toggled = change(state, all_frames=not state.all_frames, table="")
             return change(toggled, frame=_first_user_row(toggled))
         case _:
             return change(state, work=_progressed(state.work, message)) if state.work else state
 
 
+def _worked(state: State, message: WorkStarted | Reproduced | Prepared | SavedTest | WorkEnded | CancelAsked) -> State:
+    """Work began, or came to an end."""
+    change = dataclasses.replace
+    match message:
+        case WorkStarted(kind=kind, run=run):
+            return change(state, work=Work(kind, run), problem=None, saved=None)
+        case Reproduced(result=result):
+            why = Problem(result.not_stopped) if result.not_stopped else None
+            return change(_reproduced(state, result), problem=why)
+        case Prepared():
+            return change(state, work=None)
+        case SavedTest(saved=saved):
+            known = _reproduced(state, saved.reproduction) if saved.reproduction else state
+            return change(known, work=None, saved=saved)
+        case WorkEnded(problem=problem):
+            return change(state, work=None, problem=problem)
+        case CancelAsked():
+            return change(state, work=change(state.work, cancelling=True)) if state.work else state
+
+
+def _reproduced(state: State, result: Reproduction) -> State:
+    kept = tuple(r for r in state.reproductions if r.run.id != result.run.id)
+    return dataclasses.replace(state, reproductions=(*kept, result), work=None)
+
+
+def _local(frame: schema.FrameDetail | None, name: str) -> schema.Local | None:
+    found = frame.get("locals", []) if frame else []
+    return next((local for local in found if local.get("name") == name), None)
+
+
 def _listed(state: State, message: RunsListed | Filtered) -> State:
-    """The list, or its filter, changed."""
     if isinstance(message, RunsListed):
         found = message.runs
         runs = tuple(found.runs)

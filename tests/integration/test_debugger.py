@@ -139,7 +139,7 @@ def test_a_killed_run_stops_in_its_second_run(debug: Debug, tmp_path: Path) -> N
 
 def test_the_tui_gives_the_terminal_away_and_takes_it_back(debug: Debug) -> None:
     terminal = debug(_JOB, stdin=b'{"count": 1}\n{"count": 2}\n{"count": 5}\n{"count": 7}\n', options=())
-    terminal.until("Is it fixed?")
+    terminal.until("Fixed?")
     terminal.type("p")
     terminal.until(PROMPT)
     terminal.type("p prod.event\n")

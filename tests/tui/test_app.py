@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 from collections.abc import Awaitable, Callable
 from pathlib import Path
+from typing import Any, cast
 
 import pytest
+from textual.app import App, ComposeResult
 from textual.pilot import Pilot
 from textual.widgets import Input, TabbedContent
 
+from dsenv.agent import schema
 from dsenv.errors import StateError
 from dsenv.events import Cancel, StepStarted
 from dsenv.testing.records import RecordBuilder
@@ -18,7 +22,10 @@ from dsenv.tui.app import DsenvApp
 from dsenv.tui.bridge import Tell
 from dsenv.tui.screens.run import RunScreen
 from dsenv.tui.screens.runs import RunsScreen
+from dsenv.tui.widgets.locals import LocalsTable
+from dsenv.tui.widgets.profile import ProfileTable
 from dsenv.tui.widgets.runs_list import RunsList
+from tests.integration.capturing import capture
 
 Script = Callable[[DsenvApp, Pilot[int]], Awaitable[None]]
 
@@ -65,6 +72,10 @@ def steps_of(app: DsenvApp) -> tuple[model.StepView, ...]:
 
 def problem_of(app: DsenvApp) -> model.Problem:
     return app.state.problem or model.Problem("none")
+
+
+def saved_of(app: DsenvApp) -> str:
+    return app.state.saved.working_tree if app.state.saved else ""
 
 
 def test_filter_open_and_back(store: Path) -> None:
@@ -214,3 +225,99 @@ def test_a_terminal_that_cannot_be_given_away_is_said(
         assert "cannot be given to another program" in problem_of(app).message
 
     play(DsenvApp(None, str(store)), script)
+
+
+def _table(name: str, oak: int) -> dict[str, Any]:
+    column = {"name": "material", "dtype": "object", "nulls": 0, "unique": 2, "top": {"oak": oak, "elm": 1}}
+    return {"name": name, "type": "pandas.DataFrame", "shape": [oak + 1, 1], "preview": "...", "columns": [column]}
+
+
+def _with_table(folder: Path) -> str:
+    builder = RecordBuilder(folder)
+    for error in builder.frames["failures"][0]["exceptions"]:
+        for frame in error["frames"]:
+            frame["locals"] = [{"name": "n", "type": "int", "preview": "1"}, _table("orders", 40)]
+    builder.write()
+    return str(folder)
+
+
+def test_a_table_is_opened_with_enter_and_left_with_escape(tmp_path: Path) -> None:
+    async def script(app: DsenvApp, pilot: Pilot[int]) -> None:
+        locals_, profile = app.screen.query_one(LocalsTable), app.screen.query_one(ProfileTable)
+        locals_.focus()
+        await pilot.press("enter")
+        assert not profile.display, "a number has no columns"
+        await pilot.press("down", "enter")
+        assert profile.display and profile.has_focus and not locals_.display
+        assert [str(cell) for cell in profile.get_row_at(0)] == [
+            "material",
+            "object",
+            "0",
+            "2",
+            "-",
+            "-",
+            "oak 40, elm 1",
+        ]
+        await pilot.press("escape")
+        assert locals_.display and locals_.has_focus and not profile.display
+        await pilot.press("down", "enter")  # a row of one of its columns
+        assert profile.display
+        app.screen.query_one("#frames").focus()
+        await pilot.press("escape")
+        assert isinstance(app.screen, RunScreen)
+
+    play(DsenvApp("last-failed", _with_table(tmp_path / "store")), script)
+
+
+def test_columns_that_differ_have_a_row_for_each_side(tmp_path: Path) -> None:
+    class Shows(App[None]):
+        def compose(self) -> ComposeResult:
+            yield ProfileTable(id="table")
+
+    async def session() -> None:
+        async with Shows().run_test() as pilot:
+            table = pilot.app.query_one(ProfileTable)
+            table.show(cast("schema.Local", _table("t", 40)), cast("schema.Local", _table("t", 39)))
+            rows = [table.get_row_at(number) for number in range(table.row_count)]
+            assert [[str(cell) for cell in row[:2]] for row in rows] == [["material", "there"], ["", "here"]]
+            assert [cell.style for cell in rows[0][2:]] == ["", "", "", "", "", "yellow"]
+
+    asyncio.run(session())
+
+
+def test_a_small_terminal_shows_the_line_that_failed(tmp_path: Path) -> None:
+    async def script(app: DsenvApp, pilot: Pilot[int]) -> None:
+        await pilot.pause()
+        assert "raise" in app.export_screenshot().replace("&#160;", " ")
+        assert not app.screen.query_one(LocalsTable).display
+        await pilot.resize_terminal(80, 24)
+        await pilot.pause()
+        assert app.screen.query_one(LocalsTable).display
+
+    play(DsenvApp("last-failed", _with_table(tmp_path / "store")), script, size=(40, 10))
+
+
+def test_a_run_is_saved_as_a_test_where_it_is_asked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    root = tmp_path / "app"
+    (root / "tests").mkdir(parents=True)
+    (root / "pyproject.toml").touch()
+    (root / "job.py").write_text("def parse(text):\n    return int(text)\n\n\nparse('x')\n")
+    capture(tmp_path / "store", [sys.executable, "job.py"], cwd=root)
+    monkeypatch.chdir(root)
+
+    async def script(app: DsenvApp, pilot: Pilot[int]) -> None:
+        await pilot.press("t")
+        assert app.screen.query_one(Input).value == "tests/test_app_value_error_in_parse.py"
+        await pilot.press("escape", "t", "enter")
+        for _ in range(300):
+            if saved_of(app) or app.state.problem is not None:
+                break
+            await asyncio.sleep(0.1)
+        await pilot.pause()
+        assert problem_of(app).message == "none"
+        assert saved_of(app) == "fails"
+        assert "not fixed yet" in str(app.screen.query_one("#work").render())
+        assert app.state.reproduction is not None and app.state.reproduction.verdict == "same-failure"
+
+    play(DsenvApp("last-failed", str(tmp_path / "store")), script)
+    assert "def test_app_value_error_in_parse(" in (root / "tests" / "test_app_value_error_in_parse.py").read_text()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import copy
 import dataclasses
 from collections.abc import Callable
 from pathlib import Path
@@ -14,6 +15,7 @@ from dsenv.testing.records import RecordBuilder
 from dsenv.tui import model
 from dsenv.tui.app import DsenvApp
 from dsenv.workflows.reproduce.model import Difference, Item, Reproduction
+from dsenv.workflows.testfile.model import Saved
 
 SIZES = [(80, 24), (120, 36)]
 Compare = Callable[..., bool]
@@ -135,3 +137,53 @@ def test_list(snap_compare: Compare, store: str, size: tuple[int, int], monkeypa
         await pilot.pause()
 
     assert snap_compare(app, run_before=before, terminal_size=size)
+
+
+@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize("fixed", [True, False])
+def test_is_it_fixed(snap_compare: Compare, store: str, size: tuple[int, int], fixed: bool) -> None:
+    async def before(pilot: Pilot[int]) -> None:
+        await settled(pilot)
+        assert isinstance(pilot.app, DsenvApp)
+        result = reproduced(pilot.app, "passed" if fixed else "same-failure")
+        pilot.app.update(model.Reproduced(dataclasses.replace(result, code="working-tree")))
+        await pilot.pause()
+
+    assert snap_compare(DsenvApp("last-failed", store), run_before=before, terminal_size=size)
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_table(snap_compare: Compare, store: str, size: tuple[int, int]) -> None:
+    async def before(pilot: Pilot[int]) -> None:
+        await settled(pilot)
+        assert isinstance(pilot.app, DsenvApp)
+        result = reproduced(pilot.app, "same-failure")
+        frames = copy.deepcopy(result.frames)
+        assert frames is not None
+        for frame in frames["failures"][0]["exceptions"][0]["frames"]:
+            for local in frame.get("locals", []):
+                for column in local.get("columns", []):
+                    column.update({"top": {"Ulm": 1}, "unique": 1} if column["dtype"] == "object" else {"max": 9})
+        pilot.app.update(model.Reproduced(dataclasses.replace(result, frames=frames)))
+        pilot.app.update(model.TablePicked("table"))
+        await pilot.pause()
+
+    assert snap_compare(DsenvApp("last-failed", store), run_before=before, terminal_size=size)
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_saved_as_a_test(snap_compare: Compare, store: str, size: tuple[int, int]) -> None:
+    async def before(pilot: Pilot[int]) -> None:
+        await settled(pilot)
+        assert isinstance(pilot.app, DsenvApp)
+        file = Path("/home/me/app/tests/test_app_value_error_in_load.py")
+        reduced = ("28 of 28 environment variables", "batch.csv has 2 of its 10,000 lines")
+        saved = Saved(reproduced(pilot.app, "same-failure"), file, file.stem, (file,), None, reduced, "pytest", "fails")
+        pilot.app.update(model.SavedTest(saved))
+        await pilot.pause()
+
+    assert snap_compare(DsenvApp("last-failed", store), run_before=before, terminal_size=size)
+
+
+def test_small(snap_compare: Compare, store: str) -> None:
+    assert snap_compare(DsenvApp("last-failed", store), run_before=settled, terminal_size=(40, 10))

@@ -8,18 +8,21 @@ from rich.text import Text
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical
+from textual.events import Resize
 from textual.screen import Screen
-from textual.widgets import Footer, OptionList, Static, TabbedContent, TabPane
+from textual.widgets import DataTable, Footer, OptionList, Static, TabbedContent, TabPane
 
 from dsenv.tui import model
 from dsenv.tui.widgets import facts, traceback
 from dsenv.tui.widgets.locals import LocalsTable
 from dsenv.tui.widgets.output import OutputView
-from dsenv.wording import command, failure, out_of_memory, printable, shorten, signature
+from dsenv.tui.widgets.profile import ProfileTable, profile_title
+from dsenv.wording import command, failure, out_of_memory, printable, shorten, signature, verdict
 
 if TYPE_CHECKING:
     from dsenv.tui.app import DsenvApp
 
+_SMALL = 16  # lines
 _VERDICT_STYLE = {
     "same-failure": "bold green",
     "different-failure": "bold yellow",
@@ -35,10 +38,11 @@ class RunScreen(Screen[None]):
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("r", "reproduce", "Reproduce"),
-        Binding("w", "working_tree", "Is it fixed?"),
+        Binding("w", "working_tree", "Fixed?"),
         Binding("p", "debug", "pdb"),
+        Binding("t", "save_test", "Test"),
         Binding("e", "edit", "Edit"),
-        Binding("a", "all_frames", "All frames"),
+        Binding("a", "all_frames", "Frames"),
         Binding("c", "cancel", "Cancel", show=False),
         Binding("escape", "back", "Back"),
         Binding("q", "app.leave", "Quit"),
@@ -54,6 +58,8 @@ class RunScreen(Screen[None]):
                 with Vertical():
                     yield Static("", id="source")
                     yield LocalsTable(id="locals")
+                    yield Static("", id="table-title")
+                    yield ProfileTable(id="table")
             with TabPane("2 Output", id="output"):
                 yield OutputView(id="text")
             with TabPane("3 Inputs", id="inputs"):
@@ -71,6 +77,12 @@ class RunScreen(Screen[None]):
         self.query_one("#frames", OptionList).focus()
         self.render_state(self._owner.state)
 
+    def on_resize(self, event: Resize) -> None:
+        """In a small terminal the line that failed matters more than the locals."""
+        self.set_class(event.size.height < _SMALL, "small")
+        if self.ready:
+            self.call_after_refresh(self.render_state, self._owner.state)
+
     @property
     def _owner(self) -> DsenvApp:
         return cast("DsenvApp", self.app)
@@ -83,8 +95,10 @@ class RunScreen(Screen[None]):
         self.query_one("#verdict", Static).update(_verdict(state))
         self._render_frames(state)
         row = state.selected
-        self.query_one("#source", Static).update(traceback.source(row, state.details))
+        source = self.query_one("#source", Static)
+        source.update(traceback.source(row, state.details, source.size.height))
         self.query_one(LocalsTable).show(row.frame if row else None, model.twin(state, row))
+        self._render_table(state)
         self.query_one(OutputView).show(state)
         for name in ("inputs", "differences", "record"):
             self.query_one(f"#{name}-page", facts.Page).show(name, state)
@@ -100,13 +114,32 @@ class RunScreen(Screen[None]):
             if rows:
                 frames.highlighted = min(state.frame, len(rows) - 1)
 
+    def _render_table(self, state: model.State) -> None:
+        """The columns of one table in the place of the source and of the other locals."""
+        found, profile = state.open_table, self.query_one(ProfileTable)
+        self.set_class(found is not None, "table")
+        if found is None:
+            if profile.has_focus:
+                self.query_one(LocalsTable).focus()
+            return
+        self.query_one("#table-title", Static).update(profile_title(*found))
+        profile.show(*found)
+        profile.focus()
+
     def _render_work(self, state: model.State) -> None:
         panel = self.query_one("#work", Static)
-        panel.display = state.work is not None or state.problem is not None
+        panel.display = state.work is not None or state.problem is not None or state.saved is not None
         if state.work:
             panel.update(facts.progress(state.work))
         elif state.problem:
             panel.update(Text(printable(f"{state.problem.message}\n{state.problem.hint}".strip()), style="red"))
+        elif state.saved:
+            panel.update(facts.saved(state.saved))
+
+    def on_data_table_row_selected(self, event: DataTable.RowSelected) -> None:
+        name = self.query_one(LocalsTable).table_at(event.cursor_row) if event.data_table.id == "locals" else ""
+        if name:
+            self._owner.update(model.TablePicked(name))
 
     def on_option_list_option_highlighted(self, event: OptionList.OptionHighlighted) -> None:
         if event.option_index != self._owner.state.frame:
@@ -121,6 +154,9 @@ class RunScreen(Screen[None]):
     def action_debug(self) -> None:
         self._owner.stop_in_frame()
 
+    def action_save_test(self) -> None:
+        self._owner.ask_for_test()
+
     def action_edit(self) -> None:
         self._owner.edit()
 
@@ -134,9 +170,12 @@ class RunScreen(Screen[None]):
         self.query_one("#tabs", TabbedContent).active = name
 
     def action_back(self) -> None:
-        """Cancel what runs; with nothing running, go back to the list."""
+        """Cancel what runs, or leave a table; with neither, go back to the list."""
         if self._owner.state.work:
             self._owner.cancel_work()
+            return
+        if self._owner.state.open_table:
+            self._owner.update(model.TablePicked(""))
             return
         self._owner.pop_screen()
         if not self._owner.state.loaded:
@@ -157,9 +196,11 @@ def _verdict(state: model.State) -> Text:
     if result is None:
         return recorded
     style = _VERDICT_STYLE[result.verdict]
+    head = result.verdict if result.fixed is None else verdict(result.code, result.verdict)
     why = f": {result.reason}" if result.reason else ""
     if result.verdict == "different-failure":
         why = f": {signature(result.observed)}"
     if result.explained_by:
         why += f": {out_of_memory(result.explained_by.signature)}"
-    return Text.assemble((result.verdict, style), printable(why), "   recorded ", recorded)
+    style = {True: "bold green", False: "bold red", None: style}[result.fixed]
+    return Text.assemble((head, style), printable(why), "   recorded ", recorded)

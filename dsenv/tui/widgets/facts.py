@@ -10,6 +10,7 @@ from textual.widgets import Static
 
 from dsenv.tui.model import WORK_TITLES, State, Work
 from dsenv.wording import input_state, printable, shorten, size
+from dsenv.workflows.testfile.model import Saved
 
 TABS = ("failure", "output", "inputs", "differences", "record")
 _SHOWN = 500
@@ -37,6 +38,23 @@ def progress(work: Work) -> Text:
     ending = "stopping …" if work.cancelling else "esc to cancel"
     text.append(f"{WORK_TITLES[work.kind]}  ({ending})", style="bold")
     return text
+
+
+def saved(result: Saved) -> Text:
+    """What became of a test that was asked for."""
+    if result.reason:
+        return Text(printable(f"no test was written: {result.reason}"), style="yellow")
+    now = {
+        "fails": "with the working tree it fails: not fixed yet",
+        "passes": "it passes with the working tree: it is fixed",
+    }
+    state = now.get(result.working_tree, "with the working tree it fails differently: not fixed")
+    lines = [
+        Text(printable(f"wrote {result.file}"), style="bold green"),
+        Text(f"{state} (verified by {result.verified_by})"),
+        *(Text(printable(f"left out: {words}"), style="dim") for words in result.reduced),
+    ]
+    return Text("\n").join(lines)
 
 
 def _inputs(state: State) -> Iterator[Text]:

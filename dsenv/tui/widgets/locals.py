@@ -17,6 +17,11 @@ class LocalsTable(DataTable[Text]):
     def __init__(self, *, id: str) -> None:  # noqa: A002 - textual's own name for it
         super().__init__(id=id, cursor_type="row", show_row_labels=False)
         self._content: object = None
+        self._tables: list[str] = []  # for each row, the table that it is of
+
+    def table_at(self, row: int) -> str:
+        """The name of the table whose row that is; empty for any other value."""
+        return self._tables[row] if 0 <= row < len(self._tables) else ""
 
     def show(self, frame: schema.FrameDetail | None, here: schema.FrameDetail | None) -> None:
         """Show a frame; `here` is its twin in the reproduction."""
@@ -24,6 +29,7 @@ class LocalsTable(DataTable[Text]):
             return
         self._content = (frame, here)
         self.clear(columns=True)
+        self._tables = []
         width = max(12, (self.app.size.width * 2 // 3 - 24 - (2 if here else 0)) // (2 if here else 1))
         for name in ("local", "production", "here") if here else ("local", "production"):
             self.add_column(name, width=16 if name == "local" else width)
@@ -32,9 +38,10 @@ class LocalsTable(DataTable[Text]):
             other = others.get(local.get("name"))
             cells = [Text(shorten(local.get("name", ""), 16), style="bold"), Text(value(local, width))]
             if here:
-                differs = other is None or other.get("preview") != local.get("preview")
+                differs = other is None or _identity(local) != _identity(other)
                 cells.append(Text(value(other, width) if other else "-", style="yellow" if differs else "dim"))
             self.add_row(*cells)
+            self._tables.append(local.get("name", "") if local.get("columns") else "")
             self._add_columns(local, other, width, compare=here is not None)
 
     def _add_columns(self, local: schema.Local, other: schema.Local | None, width: int, *, compare: bool) -> None:
@@ -46,6 +53,15 @@ class LocalsTable(DataTable[Text]):
                 there = twins.get(name, "-")
                 cells.append(Text(shorten(there, width), style="dim" if there == text else "yellow"))
             self.add_row(*cells)
+            self._tables.append(local.get("name", ""))
+
+
+def _identity(local: schema.Local) -> tuple[Any, ...]:
+    """What is compared of two values; of hidden ones, nothing is known."""
+    if local.get("redacted"):
+        return ()
+    known: dict[str, Any] = dict(local)
+    return tuple(known.get(fact) for fact in ("type", "preview", "length", "shape", "dtype"))
 
 
 def value(local: schema.Local, width: int) -> str:
@@ -53,7 +69,7 @@ def value(local: schema.Local, width: int) -> str:
     if local.get("redacted"):
         return "(hidden)"
     shape = "x".join(map(str, local.get("shape", [])))
-    kind = local.get("type", "")
+    kind = local.get("type", "").rpartition(".")[2]
     head = f"{kind} {shape} " if shape else ""
     return shorten(head + local.get("preview", ""), width)
 

@@ -22,7 +22,7 @@ from dsenv.workflows.reproduce.scratch import Scratch
 from dsenv.workflows.runs import store_url
 from dsenv.workflows.show import tail
 
-__all__ = ["Options", "Plan", "Reproduction", "open_record", "plan", "reproduce"]
+__all__ = ["Options", "Plan", "Reproduction", "open_record", "plan", "prepare", "reproduce"]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -70,6 +70,18 @@ def reproduce(record: Record, options: Options, *, emit: Emit, cancel: Cancel) -
         return _impossible(record, made, f"{error.message}{detail}")
     cancel.check()
     return _in_scratch(record, made, prefix, options, emit, cancel)
+
+
+def prepare(record: Record, *, emit: Emit, cancel: Cancel) -> None:
+    """Verify a record and install its environment, so that a reproduction need not. Raises as `reproduce` does.
+
+    What keeps the environment from being had is the reproduction's to say.
+    """
+    with step(emit, "verify", "verify the record"):
+        restore.verify(record)
+    cancel.check()
+    with contextlib.suppress(EnvError):
+        environment.make(plan(record).environment, emit=emit, cancel=cancel)
 
 
 def _lacking(record: Record, options: Options) -> str | None:

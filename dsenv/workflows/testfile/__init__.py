@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 import shutil
 from pathlib import Path
 
@@ -11,7 +12,7 @@ from dsenv.errors import RecordError, StateError, UsageError
 from dsenv.events import Cancel, Emit, Output, step
 from dsenv.runs.record import Record
 from dsenv.workflows import reproduce
-from dsenv.workflows.reproduce import environment
+from dsenv.workflows.reproduce import environment, working_tree
 from dsenv.workflows.reproduce.model import Plan, Reproduction
 from dsenv.workflows.testfile import draft as drafts
 from dsenv.workflows.testfile import naming, source
@@ -24,11 +25,14 @@ __all__ = ["Options", "Saved", "default_file", "save"]
 _OF_THE_TREE: dict[str, WorkingTree] = {"passed": "passes", "same-failure": "fails"}
 
 
-def default_file(record: Record, folder: Path) -> Path:
-    """A good place for a record's test below `folder`."""
-    name = _name(record, record.data.get("signature"))
+def default_file(data: schema.Record) -> str:
+    """A good place for a record's test, from the working folder. Raises UsageError for a run that ended well."""
+    name = _name(data)
+    folder = working_tree.find()
     tests = folder / "tests"
-    return (tests if tests.is_dir() else folder) / f"{name}.py"
+    file = (tests if tests.is_dir() else folder) / f"{name}.py"
+    here = Path.cwd()
+    return os.fspath(file.relative_to(here) if file.is_relative_to(here) else file)
 
 
 def save(record: Record, options: Options, *, emit: Emit, cancel: Cancel) -> Saved:
@@ -36,7 +40,7 @@ def save(record: Record, options: Options, *, emit: Emit, cancel: Cancel) -> Sav
 
     When it cannot be a test, `reason` says why and nothing is written.
     """
-    name = _name(record, record.data.get("signature"))
+    name = _name(record.data)
     file = naming.test_file(options.file, name)
     project = naming.project_of(file)
     _check_free(file, record.id, options)
@@ -62,11 +66,11 @@ def save(record: Record, options: Options, *, emit: Emit, cancel: Cancel) -> Sav
         trials.close()
 
 
-def _name(record: Record, signature: schema.Signature | None) -> str:
+def _name(data: schema.Record) -> str:
+    signature = data.get("signature")
     if signature is None:
-        raise UsageError(f"{record.id} ended well", hint="choose a failed run: dsenv runs --failed")
-    project = record.data.get("project") or Path(record.data.get("cwd", "/")).name
-    return naming.function(project or "run", signature)
+        raise UsageError(f"{data['id']} ended well", hint="choose a failed run: dsenv runs --failed")
+    return naming.function(data.get("project") or Path(data.get("cwd", "/")).name or "run", signature)
 
 
 def _quietly(emit: Emit) -> Emit:
