@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 import os
 import re
-from typing import Dict, Iterable, List, Optional, Tuple
-from urllib.parse import urlsplit, urlunsplit
+from typing import TYPE_CHECKING, Dict, Iterable, List, Optional, Tuple
 
-from dsenv.agent.schema import Distribution
+if TYPE_CHECKING:
+    from dsenv.agent.schema import Distribution
+
 
 _HEADER_BYTES = 8192
 
@@ -97,6 +98,8 @@ def _add_origin(item: Distribution, text: str) -> None:
 
 def without_credentials(url: str) -> str:
     """The URL without user, password, query and fragment: a token may stand in any of them."""
+    from urllib.parse import urlsplit, urlunsplit  # few distributions have one, and it takes long to load
+
     try:
         parts = urlsplit(url)
     except ValueError:

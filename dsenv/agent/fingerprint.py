@@ -23,8 +23,8 @@ from __future__ import annotations
 import os
 import platform
 import sys
-import sysconfig
 import time
+from importlib.machinery import EXTENSION_SUFFIXES
 from typing import Any, Dict, List, Mapping, Optional, Sequence
 
 from dsenv.agent import distributions
@@ -77,7 +77,7 @@ def python_facts() -> Dict[str, Any]:
         "implementation": sys.implementation.name,
         "build": " ".join(platform.python_build()),
         "compiler": platform.python_compiler(),
-        "soabi": str(sysconfig.get_config_var("SOABI") or ""),
+        "soabi": _soabi(),
         "executable": sys.executable,
     }
     # Imported in a fingerprint only: they are absent from some builds.
@@ -91,6 +91,11 @@ def python_facts() -> Dict[str, Any]:
         except (ImportError, AttributeError):
             facts[name] = ""
     return facts
+
+
+def _soabi() -> str:
+    """The middle of what compiled modules are called here, as sysconfig's SOABI but without its long files."""
+    return EXTENSION_SUFFIXES[0].strip(".").rpartition(".")[0] if EXTENSION_SUFFIXES else ""
 
 
 def os_facts() -> Dict[str, str]:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Dict, List, Sequence, Tuple, cast
+from typing import TYPE_CHECKING, Dict, List, Sequence, Tuple, cast
 
-from dsenv.agent.schema import BlackBox, Failure, FrameDetail, Stack
+if TYPE_CHECKING:
+    from dsenv.agent.schema import BlackBox, Failure, FrameDetail, Stack
+
 
 _MOST = 20  # threads of one moment
 _HOWS = {"time-out": "time-out", "memory": "memory"}
@@ -47,7 +49,7 @@ def of_stacks(stacks: List[Stack], how: str, words: Tuple[str, str], *, pid: int
                     "message": words[1],
                     "notes": [],
                     "link": None,
-                    "frames": cast(List[FrameDetail], [dict(frame) for frame in stack.get("frames", [])]),
+                    "frames": cast("List[FrameDetail]", [dict(frame) for frame in stack.get("frames", [])]),
                 }
             ],
         }

@@ -10,35 +10,38 @@ from __future__ import annotations
 import base64
 import json
 import re
-from typing import Any, Dict, List, Mapping, Sequence, Set, Tuple, cast
-from urllib.parse import quote, quote_plus
+from typing import TYPE_CHECKING, Any, Dict, List, Mapping, Sequence, Set, Tuple, cast
 
 from dsenv.agent import tokens
-from dsenv.agent.schema import Failure, Local, Redaction
+from dsenv.agent.patterns import lazy
 from dsenv.agent.secret_names import is_secret_name, may_be_secret_name, words
+
+if TYPE_CHECKING:
+    from dsenv.agent.schema import Failure, Local, Redaction
 
 HIDDEN = "<redacted>"
 
 
 _NAME = r"[A-Za-z_][\w.-]*"
 # name = "value", 'name': 'value', --name value, name=value: the name decides.
-_ASSIGNED = re.compile(
+_ASSIGNED = lazy(
     r"(?P<name>" + _NAME + r")(?P<mid>['\"]?\s*(?:=>|:=|=|:)\s*)"
     r"(?P<value>[bfru]?'(?:[^'\\\n]|\\.)*'?|[bfru]?\"(?:[^\"\\\n]|\\.)*\"?|\{[^{}\n]*\}|[^\s,;&'\"(){}\[\]<>]{1,500})"
 )
-_REST = re.compile(r"[^\s,;&'\"(){}\[\]<>]*")
+_REST = lazy(r"[^\s,;&'\"(){}\[\]<>]*")
 # A line that is nothing but a name and its value, as in YAML: there a plain word is a value.
-_WHOLE_LINE = re.compile(r"^\s*(?:-\s+)?['\"]?(?P<name>" + _NAME + r")['\"]?\s*:\s+(?P<value>[^\s'\"#{\[|>&*!]\S*)\s*$")
-_OPTION = re.compile(r"(?<!\S)--?(?P<name>[A-Za-z][\w-]*)[ \t]+(?P<value>'[^'\n]*'|\"[^\"\n]*\"|[^\s'\"-]\S*)")
-_HEADER = re.compile(r"(?i)\b(?P<name>set-cookie|cookie)(?P<mid>\s*[:=]\s*['\"]?)(?P<value>[^\n'\"]+)")
-_COOKIE = re.compile(r"(?P<name>[\w.-]+)=(?P<value>[^;\s,]{6,})")
+_WHOLE_LINE = lazy(r"^\s*(?:-\s+)?['\"]?(?P<name>" + _NAME + r")['\"]?\s*:\s+(?P<value>[^\s'\"#{\[|>&*!]\S*)\s*$")
+_OPTION = lazy(r"(?<!\S)--?(?P<name>[A-Za-z][\w-]*)[ \t]+(?P<value>'[^'\n]*'|\"[^\"\n]*\"|[^\s'\"-]\S*)")
+_HEADER = lazy(r"(?i)\b(?P<name>set-cookie|cookie)(?P<mid>\s*[:=]\s*['\"]?)(?P<value>[^\n'\"]+)")
+_COOKIE = lazy(r"(?P<name>[\w.-]+)=(?P<value>[^;\s,]{6,})")
 # Part of every name that is or may be a secret's, in lower case, with what may follow such a name.
-_HINT = re.compile(
+_HINT = lazy(
     r"(?:pass|pwd|kennwort|secret|cred|key|token|auth|session|cookie|sid|bearer|pw|sig|dsn|connection|otp|nonce|jwt|salt"
     r"|seed|webhook|license|pat)[\w.-]*['\"]?(?:\s*[=:]|[ \t]+\S)"
 )
 _COOKIE_ATTRIBUTES = frozenset(["path", "domain", "expires", "samesite", "max-age", "version"])
 _KNOWN_LENGTH = 6
+_UNQUOTED = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_.-~")
 _LOOKED_AT = 8192
 _HARMLESS_VALUES = frozenset(["", "true", "false", "none", "null", "yes", "no", "0", "1", "nan", "undefined", "..."])
 
@@ -59,7 +62,7 @@ def _is_secret(name: str, value: str) -> bool:
     return tokens.looks_random(value) or (words(name)[-1] == "token" and bool(_SHORT_TOKEN.fullmatch(value)))
 
 
-_SHORT_TOKEN = re.compile(r"(?=[A-Za-z]*[0-9])(?=[0-9]*[A-Za-z])[A-Za-z0-9]{8,}")
+_SHORT_TOKEN = lazy(r"(?=[A-Za-z]*[0-9])(?=[0-9]*[A-Za-z])[A-Za-z0-9]{8,}")
 
 
 class Redactor:
@@ -86,7 +89,7 @@ class Redactor:
             return
         data = value.encode("utf-8", "surrogateescape")
         # Base64 of text that has the secret somewhere within: three ways, by where it begins.
-        forms = {value, quote(value, safe="", errors="surrogateescape"), quote_plus(value, errors="surrogateescape")}
+        forms = {value, _quoted(data), _quoted(data).replace("%20", "+")}
         forms |= {json.dumps(value)[1:-1], repr(value)[1:-1], json.dumps(value, ensure_ascii=False)[1:-1]}
         for shift in range(3):
             text = base64.b64encode(b"\0" * shift + data).decode("ascii")
@@ -315,6 +318,11 @@ class Redactor:
         if isinstance(top, dict):
             column["top"] = {self.text(str(key), "locals", place): value for key, value in top.items()}
         return False
+
+
+def _quoted(data: bytes) -> str:
+    """As urllib.parse.quote, which takes long to load, whole."""
+    return "".join(chr(byte) if byte in _UNQUOTED else "%{:02X}".format(byte) for byte in data)
 
 
 def _is_text(local: Local) -> bool:

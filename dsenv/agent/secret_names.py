@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import re
 from functools import lru_cache
 from typing import List
+
+from dsenv.agent.patterns import lazy
 
 _STRONG = frozenset([
     "password", "passwords", "passwd", "passwort", "kennwort", "pwd", "passphrase", "passcode", "secret", "secrets",
@@ -49,7 +50,7 @@ _ABOUT = frozenset([
     "scope", "scopes", "algorithm", "size", "bits", "label", "error", "errors", "manager", "provider", "store",
     "backend", "vault", "source", "status", "ok", "valid", "is", "check", "regex", "pattern", "rules", "method",
 ])  # fmt: skip
-_WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+")
+_WORD = lazy(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+")
 
 
 def words(name: str) -> List[str]:

@@ -3,22 +3,26 @@
 from __future__ import annotations
 
 import re
-from typing import Any, Dict, List, Mapping, Optional, cast
+from typing import TYPE_CHECKING, Any, Dict, List, Mapping, Optional, cast
 
-from dsenv.agent.schema import ExceptionDetail, Failure, Frame, FrameDetail, Frames, Signature
+from dsenv.agent.patterns import lazy
+
+if TYPE_CHECKING:
+    from dsenv.agent.schema import ExceptionDetail, Failure, Frame, FrameDetail, Frames, Signature
+
 
 _MESSAGE_LIMIT = 2000
 
 # In this order: what is found by one is not looked at by the next. No replacement matches any pattern.
 _PATTERNS = (
-    (re.compile(r"\b[a-zA-Z][a-zA-Z0-9+.-]*://[^\s'\"<>]+"), "<url>"),
-    (re.compile(r"(?<![\w/<.])(?:~|\.{1,2})?(?:/[^\s/'\"<>:;,()\[\]{}|]+)+/?"), "<path>"),
-    (re.compile(r"\b[A-Za-z]:\\[^\s'\"<>|]+"), "<path>"),
-    (re.compile(r"\b0[xX][0-9a-fA-F]+"), "<address>"),
-    (re.compile(r"\b[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}\b"), "<id>"),
-    (re.compile(r"\b(?=[0-9a-fA-F]*[0-9])(?=[0-9a-fA-F]*[a-fA-F])[0-9a-fA-F]{12,}\b"), "<id>"),
-    (re.compile(r"\d+(?:[.,_]\d+)*(?:[eE][-+]?\d+)?"), "<n>"),
-    (re.compile(r"\s+"), " "),
+    (lazy(r"\b[a-zA-Z][a-zA-Z0-9+.-]*://[^\s'\"<>]+"), "<url>"),
+    (lazy(r"(?<![\w/<.])(?:~|\.{1,2})?(?:/[^\s/'\"<>:;,()\[\]{}|]+)+/?"), "<path>"),
+    (lazy(r"\b[A-Za-z]:\\[^\s'\"<>|]+"), "<path>"),
+    (lazy(r"\b0[xX][0-9a-fA-F]+"), "<address>"),
+    (lazy(r"\b[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}\b"), "<id>"),
+    (lazy(r"\b(?=[0-9a-fA-F]*[0-9])(?=[0-9a-fA-F]*[a-fA-F])[0-9a-fA-F]{12,}\b"), "<id>"),
+    (lazy(r"\d+(?:[.,_]\d+)*(?:[eE][-+]?\d+)?"), "<n>"),
+    (lazy(r"\s+"), " "),
 )
 
 # What explains the exit code of a command, best first. An exception that nobody caught, and an exit in an exception
@@ -222,6 +226,6 @@ def choose(failures: List[Failure], exit: Optional[int], later: bool) -> Optiona
 
 def frames_of(failures: List[Failure], primary: Optional[int]) -> Frames:
     """The content of frames.json."""
-    from dsenv.agent.schema import FORMAT
+    from dsenv.agent.layout import FORMAT
 
     return {"format": FORMAT, "primary": primary, "failures": failures}

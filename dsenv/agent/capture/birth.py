@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
 import os
 import struct
 import sys
@@ -28,11 +27,13 @@ def birth_ns(path: str) -> Optional[int]:
     """Nanoseconds since the epoch; None where the kernel, the C library or the file system does not know."""
     if sys.platform != "linux":
         return None
-    buffer = ctypes.create_string_buffer(256)
     try:
+        import ctypes
+
+        buffer = ctypes.create_string_buffer(256)
         statx = ctypes.CDLL(None).statx
         failed = statx(_AT_FDCWD, os.fsencode(path), _NOFOLLOW, _BTIME, buffer)
-    except (AttributeError, OSError):
+    except (ImportError, AttributeError, OSError):
         return None
     if failed or not _MASK.unpack_from(buffer, 0)[0] & _BTIME:
         return None

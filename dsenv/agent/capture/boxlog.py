@@ -5,12 +5,14 @@ from __future__ import annotations
 import copy
 import json
 import threading
-from typing import Callable, List, Optional
+from typing import TYPE_CHECKING, Callable, List, Optional
 
 from dsenv.agent.capture.evidence import Sources
 from dsenv.agent.redact import Redactor
-from dsenv.agent.schema import BlackBox
 from dsenv.agent.store.base import StoreWriteError
+
+if TYPE_CHECKING:
+    from dsenv.agent.schema import BlackBox
 
 Put = Callable[[bytes], None]
 

@@ -11,12 +11,14 @@ import sys
 import threading
 from contextlib import suppress
 from itertools import chain
-from typing import Any, Callable, Dict, List, Optional, Set
+from typing import TYPE_CHECKING, Any, Callable, Dict, List, Optional, Set
 
 from dsenv.agent.capture import record
 from dsenv.agent.capture.spool import Spool
-from dsenv.agent.schema import BlackBox, Input
 from dsenv.agent.store import StoreWriteError, Writer
+
+if TYPE_CHECKING:
+    from dsenv.agent.schema import BlackBox, Input
 
 # From then on every page may be the last one, so nothing is begun any more.
 NO_ROOM = 0.95

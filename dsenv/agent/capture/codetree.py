@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
-import re
 import stat
 import zlib
-from typing import Callable, Dict, Iterator, List, Mapping, NamedTuple, Optional, Tuple
+from typing import TYPE_CHECKING, Callable, Dict, Iterator, List, Mapping, NamedTuple, Optional, Tuple
 
 from dsenv.agent.capture import git
 from dsenv.agent.capture.birth import made_since
 from dsenv.agent.capture.treecache import WORTHWHILE, Entry, TreeCache, now_ns
-from dsenv.agent.schema import FORMAT, PACK_HEADER, Code, Tree, TreeFile
+from dsenv.agent.digests import sha256
+from dsenv.agent.layout import FORMAT, PACK_HEADER
+from dsenv.agent.patterns import lazy
 from dsenv.agent.store.base import Writer, blob_key
+
+if TYPE_CHECKING:
+    from dsenv.agent.schema import Code, Tree, TreeFile
 
 FILE_CAP = 8 << 20
 TOTAL_CAP = 256 << 20
@@ -49,13 +52,13 @@ _FOLDERS = frozenset(
         ".eggs",
     ]
 )
-_SECRET = re.compile(
+_SECRET = lazy(
     r"(?i)^(?:\.env(?:\..+)?|\.envrc|.*\.(?:pem|key|p12|pfx|jks|keystore|kdbx|ppk|gpg|asc)"
     r"|id_(?:rsa|dsa|ecdsa|ed25519).*|\.netrc|_netrc|\.pgpass|\.npmrc|\.pypirc|\.htpasswd|\.git-credentials"
     r"|credentials(?:\.\w+)?|client_secret.*\.json|service[-_]?account.*\.json"
     r"|secrets?\.(?:ya?ml|json|toml|ini|env)|application_default_credentials\.json)$"
 )
-_HARMLESS = re.compile(r"(?i)\.(?:example|sample|template|dist)$|\.pub$")
+_HARMLESS = lazy(r"(?i)\.(?:example|sample|template|dist)$|\.pub$")
 # Of a folder that nothing marks as a project, only what looks like code is taken: it may be somebody's home.
 _CODE = (".py", ".toml", ".cfg", ".ini", ".yaml", ".yml", ".json", ".sh", ".sql", ".r", ".ipynb", ".txt", ".csv")
 _UNMARKED_CAP, _UNMARKED_FILES, _UNMARKED_DEPTH = 1 << 20, 2000, 4
@@ -223,7 +226,7 @@ class Packer:
 
     def add(self, data: bytes) -> str:
         """Add a content, once. Returns its digest."""
-        digest = hashlib.sha256(data)
+        digest = sha256(data)
         name = digest.hexdigest()
         if name not in self._filling and name not in self.places:
             sample = data[:_SAMPLE]

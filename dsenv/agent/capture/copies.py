@@ -8,7 +8,7 @@ from contextlib import suppress
 from time import time_ns
 from typing import Any, Callable, Dict, Optional
 
-from dsenv.agent.schema import COPIED_LATE
+from dsenv.agent.layout import COPIED_LATE
 
 _BLOCK = 1 << 20
 

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-import re
-from typing import List, NamedTuple, Optional, Tuple
+from typing import TYPE_CHECKING, List, NamedTuple, Optional, Tuple
 
-from dsenv.agent.schema import FrameDetail, Stack
+from dsenv.agent.patterns import lazy
 
-_FATAL = re.compile(r"^Fatal Python error: (.*)$")
-_THREAD = re.compile(r"^(?:Current thread|Thread) (0x[0-9a-f]+)(?: \[(.*)\])? \(most recent call first\):$")
-_FRAME = re.compile(r'^  File "(.*)", line (\d+|\?\?\?) in (.*)$')
-_ESCAPE = re.compile(r"\\(?:x([0-9a-f]{2})|u([0-9a-f]{4})|U([0-9a-f]{8}))")
+if TYPE_CHECKING:
+    from dsenv.agent.schema import FrameDetail, Stack
+
+
+_FATAL = lazy(r"^Fatal Python error: (.*)$")
+_THREAD = lazy(r"^(?:Current thread|Thread) (0x[0-9a-f]+)(?: \[(.*)\])? \(most recent call first\):$")
+_FRAME = lazy(r'^  File "(.*)", line (\d+|\?\?\?) in (.*)$')
+_ESCAPE = lazy(r"\\(?:x([0-9a-f]{2})|u([0-9a-f]{4})|U([0-9a-f]{8}))")
 _OWN = "/_dsenv_hook/"  # it was being asked for its locals just then
 _SIGNALS = {
     "Segmentation fault": "SIGSEGV",

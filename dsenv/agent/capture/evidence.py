@@ -5,16 +5,19 @@ from __future__ import annotations
 import os
 import re
 from time import time_ns
-from typing import Any, Dict, List, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Dict, List, Mapping, Sequence
 
 from dsenv.agent import moments
 from dsenv.agent.capture.blackbox import Seen
-from dsenv.agent.schema import Failure, FrameDetail
+from dsenv.agent.patterns import lazy
+
+if TYPE_CHECKING:
+    from dsenv.agent.schema import Failure, FrameDetail
 
 _BEFORE, _AFTER = 6, 4
 _LINE, _FILE = 400, 4 << 20
 _PICKLED = "<dynamic-code>"  # cloudpickle's name for the file of a function
-_STANDARD_LIBRARY = re.compile(r"/lib(?:64)?/python3[\d.]*/")
+_STANDARD_LIBRARY = lazy(r"/lib(?:64)?/python3[\d.]*/")
 
 
 class Sources:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 import re
-from typing import Any, Dict, List, Mapping, Optional
+from typing import TYPE_CHECKING, Any, Dict, List, Mapping, Optional
 
 from dsenv.agent import distributions, fingerprint
-from dsenv.agent.schema import Distribution, EnvironmentFacts
 from dsenv.agent.store.base import Writer
+
+if TYPE_CHECKING:
+    from dsenv.agent.schema import Distribution, EnvironmentFacts
 
 _LOCKS = ("pylock.toml",)
 _LOCK_LIMIT = 64 << 20

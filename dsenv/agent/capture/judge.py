@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import signal as signals
-from typing import List, NamedTuple, Optional, Sequence, Tuple
+from typing import TYPE_CHECKING, List, NamedTuple, Optional, Sequence, Tuple
 
 from dsenv.agent import signature
 from dsenv.agent.capture.record import Told
-from dsenv.agent.schema import ExceptionDetail, Failure, Frames, Signature
+
+if TYPE_CHECKING:
+    from dsenv.agent.schema import ExceptionDetail, Failure, Frames, Signature
 
 # A shell says so when what it ran died by a signal.
 _SIGNALLED = 128

@@ -13,7 +13,7 @@ from contextlib import suppress
 from functools import partial
 from itertools import chain
 from time import monotonic, time_ns
-from typing import Any, Callable, Dict, List, Mapping, Optional, Set, Tuple, cast
+from typing import TYPE_CHECKING, Any, Callable, Dict, List, Mapping, Optional, Set, Tuple, cast
 
 from dsenv import __version__
 from dsenv.agent.capture import codetree, evidence, facts, judge, oom, ownlimits, record, watch
@@ -23,9 +23,12 @@ from dsenv.agent.capture.checkpoint import Checkpoint, step_back
 from dsenv.agent.capture.options import Options, Project
 from dsenv.agent.capture.outputlog import OutputLog
 from dsenv.agent.capture.spool import Spool, sweep
+from dsenv.agent.layout import FORMAT
 from dsenv.agent.redact import Redactor
-from dsenv.agent.schema import FORMAT, Started
 from dsenv.agent.store import StoreWriteError, Writer, open_writer, pages
+
+if TYPE_CHECKING:
+    from dsenv.agent.schema import Started
 
 _HEARTBEAT = 5.0
 _PYTHON_WAIT = 0.02
@@ -65,7 +68,7 @@ class Keeper(threading.Thread):
         self._environ = dict(environ)
         env = self.redactor.env(environ)  # first: what is secret there is hidden everywhere
         self.started = cast(
-            Started,
+            "Started",
             {
                 "format": FORMAT,
                 "id": self.run_id,
@@ -112,8 +115,9 @@ class Keeper(threading.Thread):
         self.watcher.start()
 
     def _avoid(self) -> Tuple[str, ...]:
-        """Folders of our own."""
-        return (self.store,) + ((self.spool.folder,) if self.spool else ())
+        """What is our own: folders, and the archive that we are, whose modules are read as they are needed."""
+        spool = (self.spool.folder,) if self.spool else ()
+        return (self.store, *spool, *filter(os.path.isfile, (_own_place(),)))
 
     def _keep(self) -> None:
         try:
@@ -313,6 +317,6 @@ def _now() -> bytes:
     return str(time_ns() // 1000).encode()
 
 
-def own_folder() -> str:
-    """What must be on the path so that `dsenv.agent` can be imported: a folder, or the archive that we are."""
+def _own_place() -> str:
+    """What `dsenv.agent` is imported from: a folder, or the archive that we are."""
     return __file__.rpartition(os.sep + os.path.join("dsenv", "agent"))[0]

@@ -7,6 +7,7 @@ import re
 from typing import Dict, List, Mapping, NamedTuple, Optional, Tuple
 
 from dsenv.agent import places
+from dsenv.agent.patterns import lazy
 
 USAGE = (
     "usage: capture [--store S] [--run-id ID] [--kind production|development] [--project NAME] [--task NAME]\n"
@@ -15,7 +16,7 @@ USAGE = (
 )
 _VALUES = ("store", "run-id", "kind", "project", "task", "root", "lock", "replay", "killed", "timeout", "kill-after")
 _FLAGS = ("json", "group-signals", "record-entropy")
-_RUN_ID = re.compile(r"\d{8}T\d{6}-\d{6}-[a-z2-7]{4}")
+_RUN_ID = lazy(r"\d{8}T\d{6}-\d{6}-[a-z2-7]{4}")
 _MARKERS = ("dsenv.toml", ".git", "pyproject.toml")
 
 

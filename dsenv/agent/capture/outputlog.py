@@ -6,8 +6,8 @@ import threading
 from time import time_ns
 from typing import Callable, Dict, List, Optional, Tuple
 
+from dsenv.agent.layout import OUTPUT_HEADER
 from dsenv.agent.redact import HIDDEN, Redactor
-from dsenv.agent.schema import OUTPUT_HEADER
 from dsenv.agent.store.base import Log, StoreWriteError
 
 _LINE_LIMIT = 1 << 16

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 from time import monotonic
-from typing import Any, Dict, Iterable, List, Mapping, NamedTuple, Optional, Set, Tuple, cast
+from typing import TYPE_CHECKING, Any, Dict, Iterable, List, Mapping, NamedTuple, Optional, Set, Tuple, cast
 
 from dsenv.agent import runid
 from dsenv.agent.capture.codetree import is_secret_file
+from dsenv.agent.digests import sha256
 from dsenv.agent.redact import Redactor
-from dsenv.agent.schema import Draw, Failure, Input, Record, Started, Summary
 from dsenv.agent.store.base import StoreWriteError, Writer, blob_key, digest_of
+
+if TYPE_CHECKING:
+    from dsenv.agent.schema import Draw, Failure, Input, Record, Started, Summary
 
 _SUMMARY = ("id", "status", "exit", "signal", "started", "ended", "command", "project", "task", "kind", "signature")
 _BLOCK = 1 << 20
@@ -31,7 +33,7 @@ def index_key(run_id: str, status: str) -> str:
 def summary(values: Any) -> Summary:
     """The index entry for a started or finished run."""
     found = {name: values.get(name) for name in _SUMMARY}
-    return cast(Summary, dict(found, status=values.get("status", "running")))
+    return cast("Summary", dict(found, status=values.get("status", "running")))
 
 
 Name = Tuple[Any, ...]
@@ -57,13 +59,13 @@ def gather(events: Iterable[Dict[str, Any]]) -> Told:
         if kind == "python":
             told.pythons.append(event)
         elif kind == "failure" and isinstance(event.get("failure"), dict):
-            told.failures.append(cast(Failure, event["failure"]))
+            told.failures.append(cast("Failure", event["failure"]))
         elif kind == "written":
             written.add(str(event.get("path")))
         elif kind == "input" and event.get("path") not in written:
             told.inputs.append(event)
         elif kind == "draw":
-            told.draws.append(cast(Draw, {name: event.get(name) for name in ("process", "source", "n", "value")}))
+            told.draws.append(cast("Draw", {name: event.get(name) for name in ("process", "source", "n", "value")}))
         elif kind == "numeric":
             told.numeric.append({name: value for name, value in event.items() if name != "e"})
         elif kind == "trouble":
@@ -91,7 +93,7 @@ def store_inputs(
         if known is not None:
             lines.append(known)
             continue
-        item = cast(Input, {name: value for name, value in event.items() if name not in ("e", "copy", "answer_copy")})
+        item = cast("Input", {name: value for name, value in event.items() if name not in ("e", "copy", "answer_copy")})
         try:
             _keep(item, event.get("copy"), copies, writer, until)
             answer = event.get("answer_copy")
@@ -134,7 +136,7 @@ def _digest_unchanged(item: Input, until: float) -> None:
             info = os.fstat(source.fileno())
             if info.st_mtime_ns != item.get("mtime_ns") or info.st_size != item.get("size"):
                 return
-            digest = hashlib.sha256()
+            digest = sha256(size=info.st_size)
             for block in iter(lambda: source.read(_BLOCK), b""):
                 digest.update(block)
                 if monotonic() > until:
@@ -153,7 +155,7 @@ def redact(failures: List[Failure], redactor: Redactor) -> None:
 
 def complete(started: Started, values: Dict[str, Any]) -> Record:
     """record.json: what was known at the start, and how it ended."""
-    return cast(Record, dict(cast(Dict[str, Any], started), **values))
+    return cast("Record", dict(cast(Dict[str, Any], started), **values))
 
 
 def is_stored(writer: Writer, digest: str) -> bool:

@@ -7,13 +7,13 @@ in the store; when one is gone, nothing here counts.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import time
 from typing import Any, Dict, List, Mapping, NamedTuple, Optional
 
 from dsenv.agent import places
+from dsenv.agent.digests import sha256
 
 _FORMAT = 1
 # Below this, reading everything costs less than keeping a file about it.
@@ -45,7 +45,7 @@ class TreeCache:
     @classmethod
     def load(cls, environ: Mapping[str, str], store: str, root: str) -> "TreeCache":
         """What was saved for `root` and `store`."""
-        name = hashlib.sha256("{}\0{}".format(store, root).encode("utf-8", "surrogateescape")).hexdigest()[:32]
+        name = sha256("{}\0{}".format(store, root).encode("utf-8", "surrogateescape")).hexdigest()[:32]
         file = os.path.join(places.cache_dir(environ), "trees", name + ".json")
         try:
             if os.path.getsize(file) > _LIMIT:

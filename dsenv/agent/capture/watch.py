@@ -39,7 +39,7 @@ class Wanted(NamedTuple):
     cwd: str
     command: List[str]
     declared: Tuple[str, ...]
-    avoid: Tuple[str, ...]  # folders of our own
+    avoid: Tuple[str, ...]  # folders of our own, and the archive that we are
     started_ns: int
 
 
@@ -115,8 +115,8 @@ class Watcher(threading.Thread):
             poll.register(self._wake, select.POLLIN)
             while not self._ended.is_set():
                 poll.poll()
-                self._handle(queue)
-            self._handle(queue)
+                self._look(queue)
+            self._look(queue)
         finally:
             queue.close()
 
@@ -145,7 +145,7 @@ class Watcher(threading.Thread):
                     raise inotify.Full
                 self._add(queue, folder)
                 if count % 64 == 0:
-                    self._handle(queue)
+                    self._look(queue)
                 if self._ended.is_set():
                     return
         except inotify.Full:
@@ -158,7 +158,7 @@ class Watcher(threading.Thread):
         except OSError:
             return  # it went, or is closed to us: the command may be another user's program
 
-    def _handle(self, queue: inotify.Notify) -> None:
+    def _look(self, queue: inotify.Notify) -> None:
         """Look at all that has happened. The system's queue is short, so it is emptied before each copy."""
         waiting: "Deque[inotify.Seen]" = deque(queue.read())
         while waiting:
@@ -185,7 +185,7 @@ class Watcher(threading.Thread):
             self.trouble.append(text)
 
     def _event(self, path: str, mask: int) -> None:
-        if self._is_own(mask, path):
+        if path in self._wanted.avoid or self._is_own(mask, path):
             return
         if mask & (inotify.CREATE | inotify.MOVED_TO):
             self.written.add(path)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-import hashlib
+import os
 from abc import ABC, abstractmethod
 from typing import Iterator, Optional, Tuple
+
+from dsenv.agent.digests import sha256
 
 _BLOCK = 1 << 20
 
@@ -81,7 +83,7 @@ class Writer(ABC):
 
     def blob(self, data: bytes) -> str:
         """Store bytes by their SHA-256 unless they are there. Returns the digest."""
-        digest = hashlib.sha256(data).hexdigest()
+        digest = sha256(data).hexdigest()
         key = blob_key(digest)
         if not self.claim(key):
             self.put(key, data)
@@ -101,8 +103,8 @@ def blob_key(digest: str) -> str:
 
 def digest_of(path: str) -> Tuple[str, int]:
     """SHA-256 and size of a file. Raises OSError."""
-    digest, size = hashlib.sha256(), 0
     with open(path, "rb") as source:
+        digest, size = sha256(size=os.fstat(source.fileno()).st_size), 0
         for block in iter(lambda: source.read(_BLOCK), b""):
             digest.update(block)
             size += len(block)

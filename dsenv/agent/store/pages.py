@@ -8,11 +8,11 @@ replaces goes.
 
 from __future__ import annotations
 
-import hashlib
 import json
-import re
 from typing import AbstractSet, Callable, Dict, List, NamedTuple, Optional
 
+from dsenv.agent.digests import sha256
+from dsenv.agent.patterns import lazy
 from dsenv.agent.store.base import Writer
 
 ENTRIES = 1000  # of a full page
@@ -20,8 +20,8 @@ ENOUGH = 64  # single entries that are worth a page
 _HALF = ENTRIES // 2
 
 _ID = r"\d{8}T\d{6}-\d{6}-[a-z2-7]{4}"
-ENTRY = re.compile("({})\\.json".format(_ID))
-_PAGE = re.compile("page\\.({0})\\.({0})\\.(\\d{{1,6}})\\.[0-9a-f]{{16}}\\.jsonl".format(_ID))
+ENTRY = lazy("({})\\.json".format(_ID))
+_PAGE = lazy("page\\.({0})\\.({0})\\.(\\d{{1,6}})\\.[0-9a-f]{{16}}\\.jsonl".format(_ID))
 
 
 class Page(NamedTuple):
@@ -76,7 +76,7 @@ def write(writer: Writer, prefix: str, lines: Dict[str, bytes]) -> Optional[str]
         return None
     ids = sorted(lines)
     data = b"".join(lines[run_id] + b"\n" for run_id in ids)
-    digest = hashlib.sha256(data).hexdigest()[:16]
+    digest = sha256(data).hexdigest()[:16]
     name = "page.{}.{}.{}.{}.jsonl".format(ids[0], ids[-1], len(ids), digest)
     writer.put(prefix + name, data)
     return name
