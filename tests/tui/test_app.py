@@ -317,7 +317,7 @@ def test_a_run_is_saved_as_a_test_where_it_is_asked_for(tmp_path: Path, monkeypa
         assert problem_of(app).message == "none"
         assert saved_of(app) == "fails"
         assert "not fixed yet" in str(app.screen.query_one("#work").render())
-        assert app.state.reproduction is not None and app.state.reproduction.verdict == "same-failure"
+        assert [result.verdict for result in app.state.reproductions] == ["same-failure"]
 
     play(DsenvApp("last-failed", str(tmp_path / "store")), script)
     assert "def test_app_value_error_in_parse(" in (root / "tests" / "test_app_value_error_in_parse.py").read_text()

@@ -17,19 +17,18 @@ from dsenv.agent.replay.production import Production, differing
 _NAMES = ("prod", "production")
 _WIDTH = 38  # of a value in `compare`
 _ENDINGS = ("uncaught", "exit", "notebook")
-Stop = Callable[[BaseException, str], None]
+Describe = Callable[[str, Any], Dict[str, Any]]
+Stop = Callable[[BaseException, str, Describe], None]
 
 
 def install(config: Dict[str, Any]) -> Stop:
     """Debug the failure that ends this process, in the deepest frame below the folder `root` of `config`.
 
-    Returns what is called for each failure that becomes known otherwise than by sys.excepthook, with how it did.
+    Returns what is called for each failure before sys.excepthook, with how it became known, and what describes a local.
     `stopped` is the file that is made by whoever stops: one process does, and once. `production` is a JSON file:
     `root`, `how` and `exceptions`, lists of recorded frames, and `blobs`, a file for each digest.
     """
-    from dsenv.agent.capture.hook import failure
-
-    session = _Session(config, failure.local)
+    session = _Session(config)
     previous = sys.excepthook
 
     def hook(kind: Type[BaseException], error: BaseException, traceback: Optional[TracebackType]) -> Any:
@@ -39,7 +38,8 @@ def install(config: Dict[str, Any]) -> Stop:
 
     sys.excepthook = hook
 
-    def stop(error: BaseException, how: str) -> None:
+    def stop(error: BaseException, how: str, describe: Describe) -> None:
+        session.describe = describe
         shown_first = how == "uncaught" and sys.excepthook is sys.__excepthook__
         if not shown_first and (how in _ENDINGS or how == session.how):
             session.stop(error, error.__traceback__)
@@ -75,9 +75,9 @@ def _is_user(frame: FrameType, root: str) -> bool:
 
 
 class _Session:
-    def __init__(self, config: Dict[str, Any], describe: Callable[[str, Any], Dict[str, Any]]) -> None:
+    def __init__(self, config: Dict[str, Any]) -> None:
         self._root, self._stopped = str(config.get("root", "")), str(config.get("stopped", ""))
-        self._describe = describe
+        self.describe: Describe = lambda name, value: {"name": name, "preview": repr(value)}
         self._told: Dict[str, Any] = {}
         with suppress(OSError, ValueError), open(config.get("production", ""), encoding="utf-8") as file:
             self._told = json.load(file)
@@ -92,7 +92,7 @@ class _Session:
         _wait_until_told()
         with _terminal() as found:
             if found and self._is_first():
-                debugger = _InUserFrame(user_depth(traceback, self._root), self._told, self._root, self._describe)
+                debugger = _InUserFrame(user_depth(traceback, self._root), self._told, self._root, self.describe)
                 debugger.reset()
                 debugger.introduce(traceback)
 
@@ -167,9 +167,7 @@ def _copy(number: int) -> Optional[int]:
 class _InUserFrame(pdb.Pdb):
     """pdb that starts some frames above the one that raised, with production's locals at hand."""
 
-    def __init__(
-        self, up: int, told: Dict[str, Any], root: str, describe: Callable[[str, Any], Dict[str, Any]]
-    ) -> None:
+    def __init__(self, up: int, told: Dict[str, Any], root: str, describe: Describe) -> None:
         super().__init__(nosigint=True)
         self.prompt = "(dsenv pdb) "
         self._up = up

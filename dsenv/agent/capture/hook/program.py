@@ -104,7 +104,7 @@ class Program:
             except Exception:  # noqa: BLE001 - a program that has no descriptor left cannot be looked into
                 pass
         if self.recorded.get("stop") is not None:
-            self.recorded["stop"](error, how)  # a debugger, and somebody who asked for it
+            self.recorded["stop"](error, how, self.describer()["local"])  # a debugger, and somebody who asked for it
 
     def left(self, by: str, code: int, frame: "Any") -> None:
         """Note that the program ended by a call that is no failure by itself: `frame` made it. Never raises."""
