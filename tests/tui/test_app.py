@@ -244,11 +244,16 @@ def _with_table(folder: Path) -> str:
 def test_a_table_is_opened_with_enter_and_left_with_escape(tmp_path: Path) -> None:
     async def script(app: DsenvApp, pilot: Pilot[int]) -> None:
         locals_, profile = app.screen.query_one(LocalsTable), app.screen.query_one(ProfileTable)
+
+        def focused() -> str:
+            return app.focused.id or "" if app.focused else ""
+
         locals_.focus()
         await pilot.press("enter")
-        assert not profile.display, "a number has no columns"
+        assert focused() == "locals", "a number has no columns"
         await pilot.press("down", "enter")
-        assert profile.display and profile.has_focus and not locals_.display
+        assert focused() == "table"
+        assert (profile.display, locals_.display) == (True, False)
         assert [str(cell) for cell in profile.get_row_at(0)] == [
             "material",
             "object",
@@ -259,9 +264,9 @@ def test_a_table_is_opened_with_enter_and_left_with_escape(tmp_path: Path) -> No
             "oak 40, elm 1",
         ]
         await pilot.press("escape")
-        assert locals_.display and locals_.has_focus and not profile.display
+        assert focused() == "locals"
         await pilot.press("down", "enter")  # a row of one of its columns
-        assert profile.display
+        assert focused() == "table"
         app.screen.query_one("#frames").focus()
         await pilot.press("escape")
         assert isinstance(app.screen, RunScreen)
