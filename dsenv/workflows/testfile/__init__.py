@@ -120,7 +120,7 @@ def _made(
 
     def fails(candidate: Draft) -> bool | None:
         try:
-            return trials.fails_as(candidate, name, expected) == "same-failure"
+            return reproduce.compare(expected, trials.outcome(candidate, name)) == "same-failure"
         except RecordError:
             return None
 
@@ -133,22 +133,25 @@ def _made(
 
 def _working(trials: Trials, drafted: Draft, name: str, expected: schema.Signature | None) -> Draft | str:
     """A draft that fails as production did: with rewritten words, else with redirected files too."""
-    verdict = trials.fails_as(drafted, name, expected)
-    if verdict == "same-failure":
-        return drafted
-    redirected = dataclasses.replace(drafted, redirected=True)
-    if len(source.moved(drafted)) > 1 or any(file for file in drafted.files):
-        verdict = trials.fails_as(redirected, name, expected)
-    if verdict == "same-failure":
-        return redirected
-    record = trials.record
-    known = {draw["source"] for draw in record.draws() if draw["value"]}
-    if known:
-        return f"it depends on what unseeded generators drew ({', '.join(sorted(known))}): a test needs a seed"
-    if any("answer" in item for item in record.inputs()):
-        return "it reads objects of a service, which a plain test cannot give it"
-    outcome = "it passes" if verdict == "passed" else "it fails differently"
-    return f"as a plain test {outcome}: it depends on what only a reproduction restores"
+    observed: schema.Signature | None = None
+    for draft in (drafted, dataclasses.replace(drafted, redirected=True)):
+        if draft.redirected and not drafted.files and not source.mirrored(drafted):
+            break
+        observed = trials.outcome(draft, name)
+        if reproduce.compare(expected, observed) == "same-failure":
+            return draft
+    found = "it passes" if observed is None else f"it fails differently, {drafts.said(observed)}"
+    return f"as a plain test {found}. {_suspect(trials.record)}"
+
+
+def _suspect(record: Record) -> str:
+    """What the record has that no plain test can give a program."""
+    inputs = record.inputs()
+    if any("answer" in item for item in inputs):
+        return "It reads objects of a service, which a plain test cannot give it"
+    if any(draw["value"] for draw in record.draws()):
+        return "It may depend on what generators draw that nobody seeds"
+    return "It depends on what only a reproduction restores: dsenv reproduce --dry-run lists that"
 
 
 def _written(

@@ -50,12 +50,13 @@ def complete(record: Record, plan: Plan, result: Reproduction) -> Draft:
         umask=plan.umask if plan.umask != 0o022 else None,
         processors=plan.conditions.affinity,
         timeout=record.data.get("timeout") if expected and expected["cause"] == "time-out" else None,
-        why=_why(expected),
+        why=said(expected),
         where=_where(expected),
     )
 
 
-def _why(found: schema.Signature | None) -> str:
+def said(found: schema.Signature | None) -> str:
+    """A failure in half a line."""
     if found is None:
         return "no failure"
     if found["kind"] == "exception":
@@ -76,10 +77,15 @@ def _pythons(argv: tuple[str, ...], executable: str) -> tuple[str, ...]:
 
 def _files(record: Record, plan: Plan) -> tuple[DataFile, ...]:
     sizes = {item["blob"]: item.get("size", 0) for item in record.inputs() if "blob" in item}
+    python: dict[str, Any] = record.data.get("environment", {}).get("python") or {}
+    # A script may be told its interpreter, which is read, too: it is the environment's.
+    environments = [str(python[name]) for name in ("prefix", "base_prefix", "executable") if python.get(name)]
     return tuple(
         DataFile(item.path, item.blob, sizes.get(item.blob, 0), item.mode)
         for item in plan.inputs
-        if item.action == "put" and not (is_below(item.path, plan.root) and is_code(item.path, item.mode))
+        if item.action == "put"
+        and not any(is_below(item.path, folder) for folder in environments)
+        and not (is_below(item.path, plan.root) and is_code(item.path, item.mode))
     )
 
 
