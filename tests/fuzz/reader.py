@@ -105,10 +105,11 @@ def main() -> int:
     refused = 0
     _watch_for_execution(executed)
     for seed in range(first, last):
-        mutator = Mutator(store, seed)
+        run_id = runs[seed % len(runs)]
+        mutator = Mutator(store, run_id, seed)
         try:
             mutator.harm()
-            read(store, runs[seed % len(runs)], thorough=seed % 4 == 0)
+            read(store, run_id, thorough=seed % 4 == 0)
         except DsenvError as error:
             refused += 1
             if not error.message:

@@ -13,6 +13,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.measuring import unmeasured
+
 REPOSITORY = Path(__file__).parents[2]
 COUNT = int(os.environ.get("DSENV_FUZZ", "400"))
 PROGRAMS = {
@@ -37,7 +39,8 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
         (app / name).write_text(text)
     for name in PROGRAMS:
         words = [sys.executable, "-m", "dsenv.agent", "capture", "--store", str(folder / "store"), "--"]
-        subprocess.run([*words, sys.executable, name], cwd=app, input=b"typed", capture_output=True, check=False)
+        words += [sys.executable, name]
+        subprocess.run(words, cwd=app, input=b"typed", capture_output=True, check=False, env=unmeasured())
     return folder / "store"
 
 

@@ -11,6 +11,8 @@ import time
 from contextlib import suppress
 from pathlib import Path
 
+from tests.measuring import unmeasured
+
 
 class Terminal:
     """A command on a terminal of its own, 100 columns wide. `shown` is all that it wrote."""
@@ -18,7 +20,7 @@ class Terminal:
     def __init__(self, command: list[str], folder: Path) -> None:
         self._master, slave = pty.openpty()
         words = [sys.executable, "-c", _LEADER, *command]
-        env = {name: value for name, value in os.environ.items() if not name.startswith("COVERAGE_")}
+        env = unmeasured()
         self._process = subprocess.Popen(
             words, stdin=slave, stdout=slave, stderr=slave, cwd=folder, env=env | {"TERM": "xterm"}
         )

@@ -22,11 +22,7 @@ from dsenv.runs.index import newest
 from dsenv.runs.store import open_store
 from dsenv.workflows import reproduce as workflow
 from dsenv.workflows.reproduce.model import Isolation
-
-
-def unmeasured() -> dict[str, str]:
-    """The environment without the measuring of coverage, which reads, writes and prints in every Python."""
-    return {name: value for name, value in os.environ.items() if not name.startswith("COVERAGE_")}
+from tests.measuring import unmeasured
 
 
 class Production:

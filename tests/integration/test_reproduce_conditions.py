@@ -25,6 +25,7 @@ from dsenv.runs.store import open_store
 from dsenv.workflows import reproduce as workflow
 from dsenv.workflows.reproduce.means import means
 from dsenv.workflows.reproduce.model import Reproduction
+from tests.measuring import unmeasured
 
 LINUX = pytest.mark.skipif(sys.platform != "linux", reason="what a kernel imposes is Linux's here")
 
@@ -39,7 +40,7 @@ class Production:
     def run(self, program: str, *before: str, **variables: str) -> None:
         (self.root / "job.py").write_text(program)
         capture = [sys.executable, "-m", "dsenv.agent", "capture", "--store", str(self.store), "--"]
-        environ = {name: value for name, value in os.environ.items() if not name.startswith("COVERAGE_")}
+        environ = unmeasured()
         done = subprocess.run(
             [*before, *capture, sys.executable, "job.py"],
             cwd=self.root,

@@ -15,6 +15,7 @@ from dsenv.errors import RecordError
 from dsenv.events import Cancel, ignore
 from dsenv.workflows import reproduce as workflow
 from dsenv.workflows.reproduce.model import Isolation
+from tests.measuring import unmeasured
 
 PYTHON = sys.executable
 
@@ -43,7 +44,7 @@ class Place:
 
     def run(self, *argv: str, cwd: str = "app", env: dict[str, str] | None = None) -> None:
         words = [PYTHON, "-m", "dsenv.agent", "capture", "--store", str(self.folder / "store"), "--", *argv]
-        kept = {name: value for name, value in os.environ.items() if not name.startswith("COVERAGE_")}
+        kept = unmeasured()
         environ = kept | (env or {})
         done = subprocess.run(words, cwd=self.there / cwd, env=environ, check=False, stdin=subprocess.DEVNULL)
         assert done.returncode != 0

@@ -19,6 +19,7 @@ from dsenv.runs.store import open_store
 from dsenv.workflows import reproduce as workflow
 from dsenv.workflows.reproduce.means import means
 from dsenv.workflows.reproduce.model import Reproduction
+from tests.measuring import unmeasured
 
 pytestmark = [
     pytest.mark.slow,
@@ -48,7 +49,7 @@ def produce(folder: Path, program: str, *argv: str, limit: int = 400) -> None:
     root.mkdir()
     (root / "job.py").write_text(program)
     capture = ["-m", "dsenv.agent", "capture", "--store", str(folder / "store"), "--", sys.executable, "job.py", *argv]
-    environ = {name: value for name, value in os.environ.items() if not name.startswith("COVERAGE_")}
+    environ = unmeasured()
     subprocess.run(
         [sys.executable, str(WITHIN), str(limit << 20), sys.executable, *capture],
         cwd=root,

@@ -21,6 +21,7 @@ from dsenv.agent.schema import Local
 from dsenv.runs.index import newest
 from dsenv.runs.record import Record
 from dsenv.runs.store.folder import FolderStore
+from tests.measuring import unmeasured
 from tests.redaction.corpus import INNOCENT_NAMES, INNOCENT_TEXT, Shape, secrets
 
 SECRETS = secrets()
@@ -128,7 +129,7 @@ def test_nothing_is_left_in_any_file_of_a_record(tmp_path: Path) -> None:
     variables = {shape.name: shape.text for shape in SECRETS if shape.channel == "env"}
     variables["MESSAGE"] = "\n".join(shape.text for shape in texts)
     words = [word for shape in SECRETS if shape.channel == "argv" for word in shape.text.split("\0")]
-    environ = os.environ | variables
+    environ = unmeasured() | variables
     read, write = os.pipe()
     data = json.dumps([vars(shape) for shape in SECRETS]).encode()
     writer = threading.Thread(target=_write, args=(write, data))

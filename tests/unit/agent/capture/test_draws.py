@@ -13,6 +13,7 @@ import pytest
 
 from dsenv.agent.capture.spool import Spool
 from dsenv.workflows.reproduce import randomness
+from tests.measuring import unmeasured
 
 PYTHON = sys.executable
 
@@ -28,7 +29,7 @@ def _spool(folder: Path, **settings: str) -> Spool:
 def run(spool: Spool, words: list[str], cwd: Path) -> tuple[str, list[dict[str, Any]]]:
     """The output of a command below the hook, and what its processes drew."""
     variables = {"PYTHONPATH": spool.hook, "DSENV_PROCESS": f"{os.getpid()} 0", "PYTHONHASHSEED": "0"}
-    done = subprocess.run(words, check=True, capture_output=True, text=True, cwd=cwd, env=os.environ | variables)
+    done = subprocess.run(words, check=True, capture_output=True, text=True, cwd=cwd, env=unmeasured() | variables)
     return done.stdout, [event for event in spool.events() if event["e"] == "draw"]
 
 
