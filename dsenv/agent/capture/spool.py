@@ -38,15 +38,11 @@ _MODULES = (
     "opener",
     "on_workers",
     "processes",
+    "program",
     "stacks",
     "tracebacks",
 )
-_FILES = {
-    "sitecustomize.py": "entry.py",
-    "failure.py": "failure.py",
-    "_dsenv_hook/__init__.py": "program.py",
-    **{"_dsenv_hook/" + name + ".py": name + ".py" for name in _MODULES},
-}
+_FILES = {"sitecustomize": "entry.py", "failure": "failure.py"}  # read by themselves, the others as one
 INPUT_CAP, INPUTS_CAP = 64 << 20, 2 << 30  # bytes: of one input that is copied, and of all that one process copies
 _LINE_LIMIT = 32 << 20
 _STALE_SECONDS = 24 * 3600
@@ -88,15 +84,18 @@ class Spool:
 
     def fill(self, settings: Dict[str, str]) -> None:
         """Put the hook in place. Raises OSError."""
-        for folder in ("_dsenv_hook", "_dsenv_hook/__pycache__", "__pycache__", "names", "stacks"):
+        for folder in ("__pycache__", "names", "stacks"):
             os.mkdir(os.path.join(self.hook, folder), 0o700)
+        tag = sys.implementation.cache_tag
         for name, source in _FILES.items():
-            _write(os.path.join(self.hook, name), hook.source(source))
+            _write(os.path.join(self.hook, name + ".py"), hook.source(source))
             compiled = hook.byte_code(source)
             if compiled is not None:
-                place, _, module = name[: -len(".py")].rpartition("/")
-                cached = "__pycache__/{}.{}.pyc".format(module, sys.implementation.cache_tag)
-                _write(os.path.join(self.hook, place, cached), compiled)
+                _write(os.path.join(self.hook, "__pycache__/{}.{}.pyc".format(name, tag)), compiled)
+        texts, codes = hook.parts(_MODULES)
+        _write(os.path.join(self.hook, "parts"), texts)
+        if codes is not None:
+            _write(os.path.join(self.hook, "parts.{}".format(tag)), codes)
         lines = "".join("{}\t{}\n".format(name, value) for name, value in settings.items() if "\n" not in value)
         _write(os.path.join(self.hook, "settings"), lines.encode("utf-8", "surrogateescape"))
         _write(self.events_file, b"")

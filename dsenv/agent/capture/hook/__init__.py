@@ -1,16 +1,19 @@
 """What runs inside the command's own Python. Nothing here may import dsenv: the files are copied beside the run.
 
-`entry.py` becomes sitecustomize; `program.py`, with the modules that it imports, runs at every start of a Python;
-`failure.py` is read then, and compiled only when something fails; `on_*.py` follow the import of a library.
+`entry.py` becomes sitecustomize, and finds the others in one file; `program.py`, with the modules that it imports,
+runs at every start of a Python; `failure.py` is read then, and compiled only when something fails; `on_*.py` follow
+the import of a library.
 """
 
 from __future__ import annotations
 
 import os
 import sys
-from typing import Any, Optional
+from marshal import dumps
+from typing import Any, Optional, Sequence, Tuple
 
 _HEADER = 16  # of a .pyc: magic number, flags, and what says whether it is fresh (PEP 552)
+_MARSHAL = 4  # the format that every Python from 3.4 on reads
 _UNCHECKED = (1).to_bytes(4, "little") + bytes(8)
 
 
@@ -43,3 +46,11 @@ def byte_code(name: str) -> Optional[bytes]:
         fresh = data[4:_HEADER] == bytes(4) + b"".join(number.to_bytes(4, "little") for number in state)
     magic: bytes = sys.modules["_frozen_importlib_external"].MAGIC_NUMBER
     return magic + _UNCHECKED + data[_HEADER:] if fresh and data[:4] == magic else None
+
+
+def parts(names: Sequence[str]) -> Tuple[bytes, Optional[bytes]]:
+    """The modules as `entry.Parts` reads them: as texts, and as byte code of this Python, if it has that of all."""
+    texts = {name: source(name + ".py").decode() for name in names}
+    codes = {name: byte_code(name + ".py") for name in names}
+    whole = {name: code[_HEADER:] for name, code in codes.items() if code is not None}
+    return dumps(texts, _MARSHAL), dumps(whole, _MARSHAL) if len(whole) == len(texts) else None

@@ -65,16 +65,19 @@ def _load(name: str) -> "Any":
     ours = {package: _package, **{m.__name__: m for m in vars(_package).values() if _is_ours(m)}}
     hidden = [key for key in ours if key not in sys.modules]
     full = package + "." + name
+    finder = vars(_package).get("finder")  # where our modules are no files
     sys.modules.update(ours)
+    if finder is not None:
+        sys.meta_path.insert(0, finder)
     try:
         __import__(full)
         return sys.modules[full]
     finally:
+        if finder is not None:
+            sys.meta_path.remove(finder)
         if package in hidden:
             for key in (full, *hidden):
                 sys.modules.pop(key, None)
-            for path in _package.__path__:
-                sys.path_importer_cache.pop(path, None)
 
 
 def _is_ours(value: "Any") -> bool:
