@@ -58,7 +58,8 @@ class Case:
     # What a reproduction must say.
     verdict: Verdict = "same-failure"
     ways: tuple[Isolation, ...] = ("namespace", "redirect")
-    chance: bool = False  # the message's words are chosen at random, so `message` does not say them
+    why: str = ""  # why it does not come back in the other way
+    chance: bool = False  # the message is chosen at random, or is a library's, so `message` does not say it
     repeat: int = 1  # times that it is captured and reproduced: more for what is random
     silent: bool = True  # two bare runs write the same, so that a captured one can be compared with them
 

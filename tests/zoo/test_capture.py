@@ -73,7 +73,8 @@ def test_a_failing_program_leaves_what_a_reproduction_needs(case: Case, tmp_path
         assert place == (case.file, case.function, case.line_text)
         primary = record.frames()["primary"]
         assert primary is not None
-        assert record.frames()["failures"][primary]["exceptions"][0]["frames"][-1]["source"]
+        frames = record.frames()["failures"][primary]["exceptions"][0]["frames"]
+        assert [frame for frame in frames if frame.get("user")][-1]["source"]
     read = {os.path.relpath(item["path"], root) for item in record.inputs() if "blob" in item}
     assert set(case.inputs) <= read
     restore.verify(record)

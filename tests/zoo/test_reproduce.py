@@ -26,10 +26,11 @@ def test_a_failing_program_fails_again_when_its_machine_is_gone(case: Case, way:
     if not case.needs():
         pytest.skip("this machine cannot play that one")
     for turn in range(case.repeat):
-        _comes_back(case, way, tmp_path / str(turn))
+        comes_back(case, way, tmp_path / str(turn))
 
 
-def _comes_back(case: Case, way: Isolation, folder: Path) -> None:
+def comes_back(case: Case, way: Isolation, folder: Path) -> None:
+    """Capture it, take its machine away, reproduce it."""
     production, store = folder / "production", folder / "store"
     root = prepare(case, production)
     assert run(case, root, store).returncode == case.returncode

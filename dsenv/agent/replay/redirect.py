@@ -1,8 +1,8 @@
 """Sends file accesses of this Python from recorded paths to where their content was restored.
 
 For machines that allow no mount namespace. It covers what goes through `open`, `os` and thereby `pathlib`,
-`shutil` and most libraries; what is read by compiled code or another program is not covered, and the plan
-of a reproduction says so.
+`shutil` and most libraries, and where children begin. What compiled code or another program reads is not covered, and
+the plan of a reproduction says so.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import builtins
 import functools
 import io
 import os
+import sys
 from typing import Any, Callable, List, Tuple
 
 _ONE_PATH = (
@@ -92,6 +93,28 @@ def install(prefixes: List[Tuple[str, str]]) -> None:
     for name in _TWO_PATHS:
         setattr(os, name, wrap(getattr(os, name), 2))
     _redirect_stat_helpers(change)
+    _redirect_children(change)
+
+
+def _redirect_children(change: Callable[[Any], Any]) -> None:
+    """The program that a child becomes, and the folder in which it begins. What its words name stays as it is."""
+    try:
+        import _posixsubprocess
+    except ImportError:
+        return
+    fork_exec = _posixsubprocess.fork_exec
+
+    def redirected(*args: Any) -> Any:
+        changed = list(args)
+        if len(args) > 4:
+            changed[1] = tuple(change(path) for path in args[1])
+            changed[4] = change(args[4])
+        return fork_exec(*changed)
+
+    redirected.__code__ = redirected.__code__.replace(co_filename=OWN)
+    setattr(_posixsubprocess, "fork_exec", functools.wraps(fork_exec)(redirected))  # noqa: B010 - not in its stub
+    if hasattr(sys.modules.get("subprocess"), "_fork_exec"):
+        setattr(sys.modules["subprocess"], "_fork_exec", _posixsubprocess.fork_exec)  # noqa: B010 - nor this one
 
 
 def _redirect_stat_helpers(change: Callable[[Any], Any]) -> None:

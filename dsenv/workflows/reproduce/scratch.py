@@ -257,6 +257,9 @@ class Scratch:
             if item.action in {"put", "hide"} and not is_below(item.path, self.plan.root)
         ]
         moved = [*self._roots(), *(_topmost_absent(path) for path in (*outside, *self._outside(), *self._absent(env)))]
+        for path in moved:  # what was not there may be made, as its folder was there
+            with contextlib.suppress(FileExistsError, NotADirectoryError):
+                self.place_of(path).parent.mkdir(parents=True, exist_ok=True)
         kept = [path for path in self._kept(prefix) if not is_below(os.fspath(self.folder), path)]
         for path in kept:
             covered = self.place_of(path)

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from tests.zoo.case import Case
-from tests.zoo.cases import basic, failures, inputs, limits, randomness, signals
+from tests.zoo.cases import basic, data, failures, inputs, limits, randomness, signals
 
 CASES: tuple[Case, ...] = (
     *basic.CASES,
+    *data.CASES,
     *failures.CASES,
     *inputs.CASES,
     *limits.CASES,

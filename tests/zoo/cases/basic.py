@@ -41,7 +41,8 @@ def _revert(root: Path) -> None:
 
 
 def _git(root: Path, *arguments: str) -> None:
-    subprocess.run(["git", "-C", str(root), *arguments], check=True, stdin=subprocess.DEVNULL)
+    who = ["-c", "user.name=somebody", "-c", "user.email=somebody@example.invalid"]
+    subprocess.run(["git", *who, "-C", str(root), *arguments], check=True, stdin=subprocess.DEVNULL)
 
 
 CASES = (

@@ -40,6 +40,23 @@ def _works(script: str, file: str = "work.py") -> Case:
     )
 
 
+def _together(
+    name: str, function: str, line_text: str, error: tuple[str, str] = ("ZeroDivisionError", "division by zero")
+) -> Case:
+    """In a task or a thread beside others."""
+    return Case(
+        f"together_{name}",
+        ("{python}", f"{name}.py"),
+        type=error[0],
+        message=error[1],
+        file=f"{name}.py",
+        function=function,
+        line_text=line_text,
+        program="together",
+        silent=name != "background",  # two threads write
+    )
+
+
 def _has(*modules: str) -> bool:
     return all(importlib.util.find_spec(module) is not None for module in modules)
 
@@ -79,6 +96,9 @@ CASES = (
         line_text="async with asyncio.TaskGroup() as group:",
         program="ends",
     ),
+    _together("gather", "price", "return 100 / (number - 2)"),
+    _together("futures", "price", "return 100 / (number - 2)"),
+    _together("background", "work", 'answers.put({}["total"])', ("KeyError", "'total'")),
     _works("pool"),
     _works("executor"),
     _works("process"),
@@ -123,7 +143,18 @@ CASES = (
         function="price",
         line_text="return rates[name] * weight",
         needs=lambda: _has("nbclient", "ipykernel", "jupyter_core"),
-        ways=("namespace",),  # the kernel is started in the notebook's folder, which is not there
         silent=False,  # the kernel has a number
+    ),
+    Case(
+        "notebook_in_python",
+        ("{python}", "execute.py"),
+        type="KeyError",
+        message="'elm'",
+        file="ipykernel/3511046114.py",
+        function="price",
+        line_text="return rates[name] * weight",
+        program="together",
+        needs=lambda: _has("nbclient", "ipykernel"),
+        silent=False,
     ),
 )

@@ -40,6 +40,7 @@ CASES = (
     _crash("abort", "SIGABRT", "os.abort()", "abort"),
     _crash("own_faulthandler", "SIGSEGV"),
     _crash("terminate", "SIGTERM"),
+    _crash("interrupt", "SIGINT", "os.kill(os.getpid(), signal.SIGINT)", "interrupt"),
     _crash("kill", "SIGKILL"),
     Case(
         "signal_in_a_shell",

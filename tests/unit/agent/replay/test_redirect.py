@@ -6,6 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -103,3 +104,25 @@ for attempt in (
     one = "[Errno 2] No such file or directory: '/srv/app/x'"
     both, other = f"{one} -> '/srv/app/y'", one.replace("srv/app", "nowhere")
     assert done.stdout.splitlines() == [one, one, one, both, other], done.stderr
+
+
+@pytest.mark.parametrize("first", ["", "import subprocess\n"])
+def test_children_begin_where_the_folder_is_now(first: str, tmp_path: Path) -> None:
+    (tmp_path / "here").mkdir()
+    tool = tmp_path / "here" / "tool.sh"
+    tool.write_text("#!/bin/sh\npwd; cat x.txt\n")
+    tool.chmod(0o755)
+    (tmp_path / "here" / "x.txt").write_text("content")
+    program = f"""
+{first}from dsenv.agent.replay import install
+install({{"paths": [["/recorded/place", {str(tmp_path / "here")!r}]]}})
+import subprocess
+for words in (["./tool.sh"], ["/recorded/place/tool.sh"]):
+    said = subprocess.run(words, cwd="/recorded/place", capture_output=True, check=True).stdout.decode()
+    assert said == {str(tmp_path / "here")!r} + "\\ncontent", said
+try:
+    subprocess.run(["true"], cwd="/recorded/place/absent")
+except FileNotFoundError as error:
+    assert error.filename == "/recorded/place/absent", error.filename
+"""
+    subprocess.run([sys.executable, "-c", program], check=True)

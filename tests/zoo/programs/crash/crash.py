@@ -31,6 +31,10 @@ def terminate():
     os.kill(os.getpid(), signal.SIGTERM)
 
 
+def interrupt():
+    os.kill(os.getpid(), signal.SIGINT)
+
+
 def kill():
     os.kill(os.getpid(), signal.SIGKILL)
 
