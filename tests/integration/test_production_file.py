@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import subprocess
+import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -56,3 +58,60 @@ def test_every_python_captures_every_python(ours: str, theirs: str, tmp_path: Pa
     python = record.data["environment"]["python"]
     assert python["version"].startswith(theirs + ".")
     assert [os.path.basename(item["path"]) for item in record.inputs()] == ["table.json"]
+
+
+@pytest.mark.parametrize("minor", MINORS)
+def test_the_file_may_be_replaced_while_it_runs(minor: str, tmp_path: Path) -> None:
+    file = export(tmp_path / "dsenv.pyz").path
+    gate = tmp_path / "gate"
+    os.mkfifo(gate)
+    program = "import sys; open(sys.argv[1]).read(); raise KeyError('late')"
+    words = [interpreter(minor), "-I", "-S", str(file), "capture", "--store", str(tmp_path / "store"), "--"]
+    with subprocess.Popen(
+        [*words, sys.executable, "-c", program, str(gate)], stderr=subprocess.PIPE, cwd=tmp_path
+    ) as process:
+        with open(gate, "w"):  # opens when the program reads
+            _wait_for(tmp_path / "store", "heartbeat")
+            file.with_name("other").write_bytes(b"another version\n" * 1000)
+            os.replace(file.with_name("other"), file)
+        _, said = process.communicate(timeout=60)
+    assert (process.returncode, said.count(b"Traceback")) == (1, 1)
+    (run,) = index.newest(FolderStore(tmp_path / "store"))
+    assert run.signature is not None and run.signature["type"] == "KeyError"
+
+
+def _wait_for(store: Path, name: str) -> None:
+    """Until the record is on its way, and has its environment."""
+    deadline = time.monotonic() + 30
+    while time.monotonic() < deadline:
+        found = [path for path in store.glob("runs/*/*/*/*/started.json") if (path.parent / name).exists()]
+        if found and "fingerprint" in found[0].read_text():
+            return
+        os.sched_yield()
+    raise AssertionError("nothing is recorded")
+
+
+@pytest.mark.parametrize("minor", MINORS)
+def test_it_needs_no_home_no_path_no_locale_and_no_temporary_folder(minor: str, tmp_path: Path) -> None:
+    folder = tmp_path / "with spaces"
+    folder.mkdir()
+    file = export(folder / "ds env.pyz").path
+    (tmp_path / "link.pyz").symlink_to(file)
+    (folder / "in put.txt").write_text("x")
+    (folder / "job.py").write_text("import random\nrandom.random()\nopen('in put.txt').read()\n{}['rows']\n")
+    python = interpreter(minor)
+    words = [python, "-I", "-S", str(tmp_path / "link.pyz"), "capture", "--record-entropy", "--input", "in put.txt"]
+    environ = {"HOME": "/proc", "LANG": "C", "LC_ALL": "C", "TMPDIR": "/nonexistent"}
+    commands = ([python, "job.py"], [python, "job.py"], ["/no/such"])
+    running = [
+        subprocess.Popen(
+            [*words, "--store", "store", "--", *command], cwd=folder, env=environ, stderr=subprocess.DEVNULL
+        )
+        for command in commands
+    ]
+    assert [process.wait(60) for process in running] == [1, 1, 127]
+    store = FolderStore(folder / "store")
+    records = [Record(store, run.id) for run in index.newest(store)]
+    assert [record.data["trouble"] for record in records] == [[], [], []]
+    read = [{item["path"] for item in record.inputs()} for record in records if "job.py" in record.data["command"]]
+    assert read == [{str(folder / "in put.txt")}] * 2

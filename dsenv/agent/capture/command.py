@@ -175,7 +175,10 @@ class Run:
         keeper.start()
         file = _stdin_file()
         ended, usage = _wait(child, watched, self.options.group_signals, box.before)
-        keeper.seen = box.finish()
+        try:
+            keeper.seen = box.finish()
+        except Exception as problem:  # noqa: BLE001 - the command's end is told as it was, whatever is wrong with us
+            keeper.trouble.append("the black box was not read: {}: {}".format(type(problem).__name__, problem))
         keeper.trouble += box.trouble[:1]
         if keeper.seen.sent is not None:
             ended = Ended(TIMED_OUT if ended.signal != signal.SIGKILL else KILLED, None)

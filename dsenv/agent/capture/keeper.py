@@ -142,6 +142,8 @@ class Keeper(threading.Thread):
         sweep(self.store, self._environ)
         with suppress(StoreWriteError):  # who may write there may not list it, perhaps
             self._tidy()
+        if not self._ended.is_set():
+            _load_the_rest()
         self._beat()
 
     def _try(self, step: Callable[[], None]) -> None:
@@ -298,6 +300,12 @@ class Keeper(threading.Thread):
     def _put(self, name: str, value: Any) -> None:
         assert self.writer is not None
         self.writer.put(record.key(self.run_id, name), _json(value))
+
+
+def _load_the_rest() -> None:
+    """Our modules that are needed at the end, while we are there: archives are replaced under programs."""
+    with suppress(ImportError):
+        from dsenv.agent.capture import dumps, processes  # noqa: F401 - kept in sys.modules
 
 
 def _nothing(known: Set[str]) -> List[Dict[str, Any]]:
