@@ -327,4 +327,4 @@ def _now() -> bytes:
 
 def _own_place() -> str:
     """What `dsenv.agent` is imported from: a folder, or the archive that we are."""
-    return __file__.rpartition(os.sep + os.path.join("dsenv", "agent"))[0]
+    return os.path.realpath(__file__.rpartition(os.sep + os.path.join("dsenv", "agent"))[0])

