@@ -15,7 +15,7 @@ from pydantic_core import PydanticUndefined
 from dsenv.cli import diagnostics, main
 from dsenv.config import schema
 
-REFERENCE = Path(__file__).parent / "reference"
+ROOT = Path(__file__).parents[1]
 NOTE = "<!-- Made by docs/generate.py; edit the code instead. -->\n"
 
 
@@ -121,14 +121,51 @@ def exit_codes() -> str:
     return f"{NOTE}\n# Exit codes\n\n| code | meaning |\n|---|---|\n{rows}\n"
 
 
-PAGES = {"cli.md": cli, "configuration.md": configuration, "exit-codes.md": exit_codes}
+def zoo() -> str:
+    """The page of what comes back, with a row for each program of the zoo between its marks."""
+    sys.path.insert(0, str(ROOT))
+    from tests.zoo import cases
+
+    rows = []
+    for kind in _kinds(cases):
+        rows.append(f"\n### {kind.__doc__.strip().rstrip('.')}\n")
+        rows.append("| program | it ends with | mount namespace | redirected |\n|---|---|---|---|")
+        rows += [_row(case) for case in kind.CASES]
+    before, _, rest = (ROOT / COMES_BACK).read_text(encoding="utf-8").partition(BEGIN)
+    after = rest.partition(END)[2]
+    return f"{before}{BEGIN}\n" + "\n".join(rows) + f"\n\n{END}{after}"
+
+
+def _kinds(cases: Any) -> list[Any]:
+    return [value for _, value in sorted(vars(cases).items()) if hasattr(value, "CASES") and value is not cases]
+
+
+def _row(case: Any) -> str:
+    if case.signal:
+        ending = f"{case.signal}, {case.cause}" if case.cause else case.signal
+    else:
+        ending = case.type or f"exit code {case.exit}"
+    times = "yes" if case.repeat == 1 else f"yes, {case.repeat} times"
+    absent = f"no: {case.why}" if case.why else "not tried"
+    cells = (times if way in case.ways else absent for way in ("namespace", "redirect"))
+    return f"| `{case.name}` | `{ending}` | {' | '.join(cells)} |"
+
+
+COMES_BACK = "docs/explanation/what-comes-back.md"
+BEGIN, END = "<!-- The zoo: made by docs/generate.py -->", "<!-- The end of the zoo -->"
+PAGES = {
+    "docs/reference/cli.md": cli,
+    "docs/reference/configuration.md": configuration,
+    "docs/reference/exit-codes.md": exit_codes,
+    COMES_BACK: zoo,
+}
 
 
 def write(*, check: bool) -> int:
     """Write or compare all pages; returns the exit code."""
     stale = []
     for name, make in PAGES.items():
-        file, text = REFERENCE / name, make()
+        file, text = ROOT / name, make()
         if check and (not file.is_file() or file.read_text(encoding="utf-8") != text):
             stale.append(name)
         elif not check:

@@ -100,6 +100,7 @@ CASES = (
         before=_parquet,
         afterwards=_clear,
         ways=("namespace",),
+        why="pyarrow opens the file itself",
     ),
     Case(
         "child_reads",
@@ -114,6 +115,7 @@ CASES = (
         before=_lines,
         afterwards=_clear,
         ways=("namespace",),
+        why="another program reads the file",
     ),
     Case(
         "listing_order",
@@ -152,6 +154,7 @@ CASES = (
         before=_database,
         afterwards=_clear,
         ways=("namespace",),
+        why="SQLite opens the file itself",
     ),
     Case(
         "mapped",
@@ -202,5 +205,6 @@ CASES = (
         before=_state,
         afterwards=_clear,
         ways=("namespace",),
+        why="a shell reads the file",
     ),
 )
