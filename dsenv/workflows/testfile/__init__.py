@@ -22,6 +22,7 @@ from dsenv.workflows.testfile.trial import Trials
 
 __all__ = ["Options", "Saved", "default_file", "save"]
 
+_PATIENCE = 15.0  # seconds
 _OF_THE_TREE: dict[str, WorkingTree] = {"passed": "passes", "same-failure": "fails"}
 
 
@@ -54,7 +55,8 @@ def save(record: Record, options: Options, *, emit: Emit, cancel: Cancel) -> Sav
     prefix = environment.make(plan.environment, emit=emit, cancel=cancel)
     expected = result.explained_by.signature if result.explained_by else result.recorded
     drafted = drafts.complete(record, plan, result)
-    trials = Trials(record, drafted, prefix, isolated=plan.isolation == "namespace", cancel=cancel)
+    longest, isolated = _PATIENCE + 4 * result.seconds, plan.isolation == "namespace"
+    trials = Trials(record, drafted, prefix, isolated=isolated, longest=longest, cancel=cancel)
     try:
         made = _made(trials, drafted, name, expected, options, emit=emit, cancel=cancel)
         if isinstance(made, str):

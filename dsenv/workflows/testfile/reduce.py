@@ -13,6 +13,7 @@ from dsenv.workflows.testfile.model import DataFile, Draft
 
 _LARGE = 32 << 10  # bytes; what is smaller is read by people as it is
 _TOO_LARGE = 16 << 20
+_MEMORY = frozenset(("as", "data"))  # never tried without: a program that needs them takes all that there is
 _HEADED = (".csv", ".tsv")
 # Whether a draft fails as production did; None when that cannot be said.
 Fails = Callable[[Draft], bool | None]
@@ -57,10 +58,10 @@ class Reducer:
         """Variables and limits. What the code names stays: once mended, it may read what it did not get to."""
         kept = [pair for pair in draft.env if pair[0] in named]
         items: list[tuple[str, object]] = [("env", pair) for pair in draft.env if pair[0] not in named]
-        items += [("limits", pair) for pair in draft.limits if pair[0] != "data"]
+        items += [("limits", pair) for pair in draft.limits if pair[0] not in _MEMORY]
         items += [("umask", draft.umask)] if draft.umask is not None else []
         items += [("processors", draft.processors)] if draft.processors else []
-        always = tuple(pair for pair in draft.limits if pair[0] == "data")
+        always = tuple(pair for pair in draft.limits if pair[0] in _MEMORY)
 
         def with_only(chosen: tuple[tuple[str, object], ...]) -> Draft:
             env = [*kept, *(value for kind, value in chosen if kind == "env")]

@@ -55,12 +55,17 @@ getattr(module, name)(pathlib.Path(folder))
 
 
 class Trials:
-    """A project with the recorded code, in which tests are tried. `prefix` is the environment."""
+    """A project with the recorded code, in which tests are tried.
 
-    def __init__(self, record: Record, draft: Draft, prefix: str, *, isolated: bool, cancel: Cancel) -> None:
+    `prefix` is the environment, `longest` the seconds that a trial may take.
+    """
+
+    def __init__(
+        self, record: Record, draft: Draft, prefix: str, *, isolated: bool, longest: float, cancel: Cancel
+    ) -> None:
         self.record, self.draft, self.cancel = record, draft, cancel
         self.python = f"{prefix}/bin/python" if prefix else sys.executable
-        self._isolated = isolated
+        self._isolated, self._longest = isolated, longest
         parent = paths.private(paths.cache_dir() / "reproductions")
         try:
             self.folder = Path(tempfile.mkdtemp(prefix=f"dsenv-test-{draft.run}-", dir=parent))
@@ -131,8 +136,8 @@ class Trials:
         run_id, root = runid.new(), place / "tmp" / source.project_at(draft)
         words = [self.python, "-B", str(place / "become.py"), str(file), name, str(place / "tmp"), "yes"]
         capture = ["--store", str(place / "store"), "--run-id", run_id, "--root", str(root)]
-        if draft.timeout is not None:
-            capture += ["--timeout", str(draft.timeout), "--kill-after", "1"]
+        # With less than it was given, a program may wait for ever.
+        capture += ["--timeout", str(draft.timeout or self._longest), "--kill-after", "1"]
         plan = {
             "cwd": str(place),
             "env": {"PATH": os.environ.get("PATH", os.defpath), "HOME": str(place)},
