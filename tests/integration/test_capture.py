@@ -155,10 +155,8 @@ def test_a_reader_that_goes_away_ends_the_command(tmp_path: Path) -> None:
 
 
 def test_a_process_that_the_command_leaves_behind_does_not_hold_us(tmp_path: Path) -> None:
-    begun = time.monotonic()
-    done = capture(tmp_path, ["sh", "-c", "(sleep 20; echo late) & echo early"])
-    assert done.stdout == b"early\n"
-    assert time.monotonic() - begun < 10
+    done = capture(tmp_path, ["sh", "-c", "sleep 600 & echo $!"])
+    os.kill(int(done.stdout), signal.SIGKILL)  # raises when it has ended
 
 
 @pytest.mark.parametrize("closed", ["0<&-", "1>&-", "2>&-", "1>&- 2>&-"])

@@ -159,7 +159,7 @@ def test_the_whole_tree_ends_at_the_time_out_and_each_python_says_where_it_was(t
     begun = time.monotonic()
     done = capture(tmp_path, python(code), "--timeout", "1.2")
     assert (done.returncode, done.stdout) == (124, b"up\n")
-    assert time.monotonic() - begun < 10
+    assert time.monotonic() - begun < 50  # not the minute that they would sleep
     record = only(tmp_path)
     assert record.data["timeout"] == 1.2
     failures = record.frames()["failures"]
