@@ -21,9 +21,9 @@ REPOSITORY = Path(__file__).parents[2]
 _PARTS = 2
 # In a mount namespace of its own, the Python of a user whose home is closed to others is open to them.
 _OPENED = (
-    'set -e; folder=$1; closed=$2; python=$3; shift 3; mkdir -p "$folder/python"; '
+    'set -e; folder=$1; closed=$2; python=$3; shift 3; own=$(umask); umask 022; mkdir -p "$folder/python"; '
     'mount --bind "$python" "$folder/python"; mount -t tmpfs none "$closed"; chmod 755 "$closed"; '
-    'mkdir -p "$python"; mount --bind "$folder/python" "$python"; exec "$@"'
+    'mkdir -p "$python"; mount --bind "$folder/python" "$python"; umask "$own"; exec "$@"'
 )
 
 pytestmark = [
