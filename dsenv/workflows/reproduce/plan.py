@@ -187,6 +187,8 @@ def _accounts(
         restored += drawn
         lost += hidden
     lost += [Item("record", "", trouble) for trouble in data.get("trouble", [])]
+    if record.status == "lost":
+        lost.append(Item("record", "", "it was lost: what it did after the last moment of its black box is not known"))
     return restored, lost
 
 
