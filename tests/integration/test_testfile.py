@@ -9,10 +9,12 @@ from typing import Any
 
 import pytest
 
+from dsenv import wording
 from dsenv.agent.replay import namespace
 from dsenv.cli.main import main
 from dsenv.events import Cancel, ignore
 from dsenv.workflows import reproduce, testfile
+from dsenv.workflows.reproduce.model import Reproduction, Verdict
 from tests.integration.capturing import capture
 from tests.zoo.test_saved import pytest_says
 
@@ -122,6 +124,7 @@ def test_nothing_is_written_for_another_verdict(project: Project, monkeypatch: p
     assert not (project.root / "test_job.py").exists()
 
 
+@pytest.mark.slow
 def test_files_of_others_are_left_alone_and_our_own_are_replaced(
     project: Project, monkeypatch: pytest.MonkeyPatch, capsys: Any
 ) -> None:
@@ -136,6 +139,12 @@ def test_files_of_others_are_left_alone_and_our_own_are_replaced(
     assert main([*words, "--yes", "--json"]) == 0
     first = json.loads(capsys.readouterr().out)
     assert (first["working_tree"], first["test"]) == ("fails", "test_app_zero_division_error_in_job")
+    assert main(words) == 0  # it is ours now
+    shown = capsys.readouterr().out
+    guide = (Path(__file__).parents[2] / "docs" / "how-to" / "reproduce-a-failed-run.md").read_text()
+    example = guide.split("in `tests/test_bamboo_data`:")[1].split("```")[1]
+    assert {line[:12] for line in shown.splitlines()} == {line[:12] for line in example.strip().splitlines()}
+    assert shown.splitlines()[-2:] == example.strip().splitlines()[-2:]
     assert main([*words, "--dry-run"]) == 0
     assert "would write" in capsys.readouterr().out
     assert main(["reproduce", "last", "--store", str(project.store), "--test", "job.py"]) == 2
@@ -150,3 +159,14 @@ def test_a_trial_writes_nothing_outside(project: Project) -> None:
     saved = project.save()
     assert saved.reason is None
     assert len((project.data / "out").read_text()) <= 2  # once there, once by pytest, which runs it as anybody would
+
+
+@pytest.mark.parametrize("verdict", ["passed", "same-failure", "different-failure", "cannot-reproduce"])
+def test_the_guide_has_the_words_and_the_answer_of_each_verdict(verdict: Verdict, project: Project) -> None:
+    project.fails("print(1 / 0)")
+    record = reproduce.open_record("last", str(project.store))
+    result = Reproduction(record.summary(), verdict, None, None, (), (), (), code="working-tree")
+    answer = json.dumps(result.to_json()["fixed"])
+    guide = (Path(__file__).parents[2] / "docs" / "how-to" / "reproduce-a-failed-run.md").read_text()
+    code = 0 if verdict == "same-failure" else 1
+    assert f"| `{verdict}` | {wording.verdict('working-tree', verdict)} | {answer} | {code} |" in guide

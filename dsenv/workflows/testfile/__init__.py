@@ -58,7 +58,7 @@ def save(record: Record, options: Options, *, emit: Emit, cancel: Cancel) -> Sav
     longest, isolated = _PATIENCE + 4 * result.seconds, plan.isolation == "namespace"
     trials = Trials(record, drafted, prefix, isolated=isolated, longest=longest, cancel=cancel)
     try:
-        made = _made(trials, drafted, name, expected, options, emit=emit, cancel=cancel)
+        made = _made(trials, drafted, name, expected, options, emit)
         if isinstance(made, str):
             return Saved(result, file, name, reason=made)
         # What was reduced until the user had enough is written all the same.
@@ -104,14 +104,7 @@ def _lacking(result: Reproduction, plan: Plan) -> str | None:
 
 
 def _made(
-    trials: Trials,
-    drafted: Draft,
-    name: str,
-    expected: schema.Signature | None,
-    options: Options,
-    *,
-    emit: Emit,
-    cancel: Cancel,
+    trials: Trials, drafted: Draft, name: str, expected: schema.Signature | None, options: Options, emit: Emit
 ) -> Draft | str:
     """The smallest draft that was found, or why there is none."""
     with step(emit, "try", "try it as a test") as note:
@@ -126,7 +119,7 @@ def _made(
         except RecordError:
             return None
 
-    reducer = Reducer(fails, seconds=options.seconds, emit=emit, cancel=cancel)
+    reducer = Reducer(fails, seconds=options.seconds, emit=emit)
     with step(emit, "reduce", "leave out what the failure does not need") as note:
         small = reducer.reduce(found, drafts.named_in(trials.project), trials.record.blob)
         note.note = f"{trials.count} trials"

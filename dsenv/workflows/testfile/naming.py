@@ -12,7 +12,7 @@ from dsenv.workflows.reproduce import working_tree
 
 def words(text: str) -> str:
     """`KeyError` is key_error; anything that no name can have is an underscore."""
-    apart = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", text)
+    apart = re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", text)
     return re.sub(r"\W+|_+", "_", apart, flags=re.ASCII).strip("_").lower()
 
 

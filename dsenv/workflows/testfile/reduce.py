@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from typing import TypeVar
 
-from dsenv.events import Cancel, Cancelled, Emit, Progress
-from dsenv.workflows.ddmin import ddmin
+from dsenv.events import Cancelled, Emit, Progress
+from dsenv.workflows.ddmin import Minimal, Oracle, ddmin
 from dsenv.workflows.reproduce.plan import is_below
 from dsenv.workflows.testfile.model import DataFile, Draft
 
@@ -18,14 +19,16 @@ _HEADED = (".csv", ".tsv")
 # Whether a draft fails as production did; None when that cannot be said.
 Fails = Callable[[Draft], bool | None]
 
+T = TypeVar("T")
+
 
 class Reducer:
     """Reduces one draft within a time. ^C ends it with the smallest draft so far."""
 
-    def __init__(self, fails: Fails, *, seconds: float, emit: Emit, cancel: Cancel) -> None:
-        self._fails, self._emit, self._cancel = fails, emit, cancel
+    def __init__(self, fails: Fails, *, seconds: float, emit: Emit) -> None:
+        self._fails, self._emit = fails, emit
         self._deadline = time.monotonic() + seconds
-        self._interrupted = False
+        self._interrupted, self._complete = False, True
         self._trials = 0
 
     def reduce(self, draft: Draft, named: frozenset[str], content: Callable[[str], bytes]) -> Draft:
@@ -37,13 +40,18 @@ class Reducer:
                 smaller = self._lines(smaller, file, content(file.blob))
         if smaller.stdin is not None and _LARGE < len(smaller.stdin) <= _TOO_LARGE:
             smaller = self._stdin(smaller, smaller.stdin)
-        if not self._goes_on():
+        if not self._complete:
             why = "it was interrupted" if self._interrupted else "the time for it was over"
             smaller = _said(smaller, f"{why}: more could be left out")
         return smaller
 
     def _goes_on(self) -> bool:
         return not self._interrupted and time.monotonic() < self._deadline
+
+    def _minimal(self, items: Sequence[T], oracle: Oracle[T]) -> Minimal[T]:
+        found = ddmin(items, oracle, go_on=self._goes_on)
+        self._complete &= found.complete and not self._interrupted
+        return found
 
     def _try(self, draft: Draft) -> bool | None:
         self._trials += 1
@@ -74,7 +82,7 @@ class Reducer:
                 processors=draft.processors if ("processors", draft.processors) in chosen else 0,
             )
 
-        found = ddmin(items, lambda chosen: self._try(with_only(chosen)), go_on=self._goes_on)
+        found = self._minimal(items, lambda chosen: self._try(with_only(chosen)))
         smaller = with_only(found.items)
         gone = len(draft.env) - len(smaller.env)
         return _said(smaller, f"{gone} of {len(draft.env)} environment variables") if gone else smaller
@@ -83,7 +91,7 @@ class Reducer:
         def with_only(files: tuple[DataFile, ...]) -> Draft:
             return dataclasses.replace(draft, files=files)
 
-        found = ddmin(draft.files, lambda files: self._try(with_only(files)), go_on=self._goes_on)
+        found = self._minimal(draft.files, lambda files: self._try(with_only(files)))
         gone = len(draft.files) - len(found.items)
         smaller = with_only(found.items)
         if draft.listed and self._goes_on() and self._try(dataclasses.replace(smaller, listed=())):
@@ -115,7 +123,7 @@ class Reducer:
         def joined(chosen: tuple[bytes, ...]) -> Draft:
             return with_content(b"".join((*lines[:head], *chosen)))
 
-        found = ddmin(lines[head:], lambda chosen: self._try(joined(chosen)), go_on=self._goes_on)
+        found = self._minimal(lines[head:], lambda chosen: self._try(joined(chosen)))
         count = head + len(found.items)
         return (joined(found.items), count, len(lines)) if count < len(lines) else None
 
