@@ -6,7 +6,7 @@ import os
 import re
 from typing import TYPE_CHECKING, Any, Dict, List, Mapping, Optional
 
-from dsenv.agent import distributions, fingerprint
+from dsenv.agent import distributions
 from dsenv.agent.store.base import Writer
 
 if TYPE_CHECKING:
@@ -80,12 +80,12 @@ def satisfied(present: List[Distribution], lock: bytes, project: Optional[str]) 
 
 
 def place(
-    environ: Mapping[str, str], python: Optional[Mapping[str, Any]], ulimits: Mapping[str, List[int]]
+    collected: Mapping[str, Any], python: Optional[Mapping[str, Any]], ulimits: Mapping[str, List[int]]
 ) -> Dict[str, Any]:
-    """The fingerprint of this place for the command: interpreter and limits are the command's, not ours."""
-    facts = fingerprint.collect(environ)
+    """A fingerprint that was collected here, for the command: interpreter and limits are the command's, not ours."""
+    facts = dict(collected)
     if ulimits:
-        facts["limits"]["ulimit"] = dict(ulimits)
+        facts["limits"] = dict(facts.get("limits", {}), ulimit=dict(ulimits))
     ours = facts.pop("python", {})
     if python is not None:
         same = os.path.realpath(str(python.get("executable", ""))) == os.path.realpath(str(ours.get("executable", "")))

@@ -16,6 +16,7 @@ from time import monotonic, time_ns
 from typing import TYPE_CHECKING, Any, Callable, Dict, List, Mapping, Optional, Set, Tuple, cast
 
 from dsenv import __version__
+from dsenv.agent import fingerprint
 from dsenv.agent.capture import codetree, evidence, facts, judge, oom, ownlimits, record, watch
 from dsenv.agent.capture.blackbox import Seen
 from dsenv.agent.capture.boxlog import BoxLog
@@ -55,6 +56,7 @@ class Keeper(threading.Thread):
         self._ended = threading.Event()
         self._read = 0
         self._python: Optional[Dict[str, Any]] = None
+        self._place: Dict[str, Any] = {}
         self._complete = False
         self._beaten = monotonic()
         self._killed = self._kills()
@@ -186,6 +188,7 @@ class Keeper(threading.Thread):
 
     def _describe(self) -> None:
         """Environment and fingerprint, as soon as a Python of the command has said what it is."""
+        self._place = fingerprint.collect(self._environ)  # meanwhile
         deadline = monotonic() + _HEARTBEAT
         while self._python is None and not self._ended.is_set() and monotonic() < deadline:
             self._look_for_python()
@@ -201,7 +204,7 @@ class Keeper(threading.Thread):
     def _set_environment(self) -> None:
         lock = facts.read_lock(self.options.lock, self.project.root)
         self.started["environment"] = facts.environment(self._python, lock, self.writer, self.project.name)
-        self.started["fingerprint"] = facts.place(self._environ, self._python, self._ulimits)
+        self.started["fingerprint"] = facts.place(self._place, self._python, self._ulimits)
         self._complete = self._python is not None
 
     def _beat(self) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from dsenv.agent import fingerprint
 from dsenv.agent.capture import facts, judge, oom, record, spool
 from dsenv.agent.capture.keeper import Keeper
 from dsenv.agent.capture.options import Options, Project
@@ -77,11 +78,14 @@ def test_the_lock_of_a_project(tmp_path: Path) -> None:
 
 
 def test_the_interpreter_of_the_fingerprint_is_the_commands() -> None:
-    place = facts.place(
-        {"TZ": "UTC"}, {"version": "3.9.1", "executable": "/no/python", "implementation": "cpython"}, {}
-    )
+    here = fingerprint.collect({"TZ": "UTC"})
+    place = facts.place(here, {"version": "3.9.1", "executable": "/no/python", "implementation": "cpython"}, {})
     assert place["python"] == {"version": "3.9.1", "executable": "/no/python", "implementation": "cpython"}
-    assert "python" not in facts.place({}, None, {"nofile": [9, 9]})
+    assert place["locale"]["TZ"] == "UTC"
+    assert "python" in here
+    bare = facts.place(here, None, {"nofile": [9, 9]})
+    assert "python" not in bare
+    assert bare["limits"] == {**here["limits"], "ulimit": {"nofile": [9, 9]}}
 
 
 class Memory(Log):
