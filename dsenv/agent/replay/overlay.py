@@ -68,6 +68,7 @@ def cover(scratch: str) -> List[str]:
         own = _held(opened, scratch)
         sockets = {path: _held(opened, path) for path in _sockets()}
         wanted = coverable(mounts())
+        wanted.pop(scratch, None)  # in a folder that is covered folder by folder
         # Who is not root can change no folder of root's, not even in the overlay; but its top is our own.
         wanted.update((path, True) for path in _OPEN_TO_ALL if os.getuid() and os.path.isdir(path))
         left = [path for path, possible in wanted.items() if not possible]

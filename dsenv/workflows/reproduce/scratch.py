@@ -62,17 +62,20 @@ class Scratch:
         """A new folder that does not lie where recorded files will be shown, if there is any such place."""
         preferred = paths.cache_dir() / "reproductions"
         others = [Path(tempfile.gettempdir()), Path("/var/tmp")]  # noqa: S108 - mkdtemp makes a private folder in it
-        free = (folder for folder in (preferred, *others) if not is_below(os.fspath(folder), self.plan.root))
-        parent = next(free, preferred)
-        try:
-            if parent == preferred:
-                paths.private(preferred)
-            return Path(tempfile.mkdtemp(prefix=f"dsenv-{self.plan.run.id}-", dir=parent))
-        except OSError as error:
-            raise StateError(
-                f"cannot make a folder in {parent}: {error.strerror}",
-                hint="make it writable, or set XDG_CACHE_HOME to a folder that is",
-            ) from error
+        free = [folder for folder in (preferred, *others) if not is_below(os.fspath(folder), self.plan.root)]
+        problem: tuple[Path, OSError] | None = None
+        for parent in free or [preferred]:
+            try:
+                if parent == preferred:
+                    paths.private(preferred)
+                return Path(tempfile.mkdtemp(prefix=f"dsenv-{self.plan.run.id}-", dir=parent))
+            except OSError as error:  # a home that is read-only, for one
+                problem = problem or (parent, error)
+        assert problem is not None
+        raise StateError(
+            f"cannot make a folder in {problem[0]}: {problem[1].strerror}",
+            hint="make it writable, or set XDG_CACHE_HOME to a folder that is",
+        ) from problem[1]
 
     def remove(self) -> None:
         """Delete it, with folders that the command closed to us; what still cannot be deleted stays."""

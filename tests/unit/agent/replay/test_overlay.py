@@ -85,3 +85,26 @@ def test_other_file_systems_are_covered_folder_by_folder(tmp_path: Path) -> None
 def test_names_of_mount_points_are_read(tmp_path: Path) -> None:
     (tmp_path / "info").write_text("36 35 98:0 / /my\\040disk rw shared:1 - ext4 /dev/sda rw\n")
     assert overlay.mounts(str(tmp_path / "info")) == [overlay.Mount("/my disk", "ext4")]
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root may mount something to stand beside")
+def test_a_scratch_folder_beside_another_mount_stays_as_it_is(outside: Path) -> None:
+    """A folder that holds a mount is covered folder by folder, and the scratch folder may be one of these."""
+    scratch, mounted = outside / "scratch", outside / "mounted"
+    scratch.mkdir()
+    mounted.mkdir()
+    program = f"""
+import sys
+sys.path.insert(0, {str(outside / "agent.pyz")!r})
+from dsenv.agent.replay import namespace, overlay
+namespace.enter()
+namespace.mount("none", {str(mounted)!r}, "tmpfs", 0)
+overlay.cover({str(scratch)!r})
+open({str(scratch / "result")!r}, "w").write("kept")
+"""
+    (outside / "agent.pyz").write_bytes(resources.agent_archive())
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False, cwd="/")
+    if "NamespaceError" in done.stderr:
+        pytest.skip("this machine lets nobody have overlays here")
+    assert done.stderr == ""
+    assert (scratch / "result").read_text() == "kept"
