@@ -252,8 +252,7 @@ def apply(state: State, message: Message) -> State:
             return _listed(state, message)
         case RunOpened(details=details):
             kept = change(state, lines=None, work=None, problem=None, all_frames=False, table="", saved=None)
-            opened = change(kept, details=details)
-            return change(opened, frame=_first_user_row(opened))
+            return _at_user_frame(change(kept, details=details))
         case OutputScanned(run=run, lines=lines):
             current = state.details is not None and state.details.record["id"] == run
             return change(state, lines=lines) if current else state
@@ -264,8 +263,7 @@ def apply(state: State, message: Message) -> State:
         case TablePicked(name=name):
             return change(state, table=name)
         case AllFramesToggled():
-            toggled = change(state, all_frames=not state.all_frames, table="")
-            return change(toggled, frame=_first_user_row(toggled))
+            return _at_user_frame(change(state, all_frames=not state.all_frames, table=""))
         case _:
             return change(state, work=_progressed(state.work, message)) if state.work else state
 
@@ -321,7 +319,7 @@ def _progressed(work: Work, event: events.Event) -> Work:
         case events.StepFailed(step=name, error=error, seconds=seconds):
             return _step(work, name, state="failed", note=error, seconds=seconds)
         case events.Progress(step=name, done=done, total=total, unit=unit):
-            amount = f"{done:,}/{total:,} {unit}" if total else unit
+            amount = f"{done:,}/{total:,} {unit}" if total else f"{done:,} {unit}" if done else unit
             return _step(work, name, note=amount)
         case events.Output(data=data):
             return dataclasses.replace(work, output=(work.output + data)[-_LIVE_OUTPUT:])
@@ -378,10 +376,10 @@ def frame_rows(failure: schema.Failure | None, *, all_frames: bool, heading: str
     return tuple(rows)
 
 
-def _first_user_row(state: State) -> int:
+def _at_user_frame(state: State) -> State:
     rows = state.frames
     users = (i for i, row in enumerate(rows) if row.frame is not None and row.frame.get("user"))
-    return next(users, 1 if len(rows) > 1 else 0)
+    return dataclasses.replace(state, frame=next(users, 1 if len(rows) > 1 else 0))
 
 
 def twin(state: State, row: FrameRow | None) -> schema.FrameDetail | None:

@@ -64,7 +64,7 @@ def test_only_what_the_failure_and_the_code_need_is_in_it(project: Project) -> N
     data = saved.file.with_name("test_job_data")
     assert [file.relative_to(data).as_posix() for file in data.rglob("*") if file.is_file()] == ["project/batch.csv"]
     assert (data / "project" / "batch.csv").read_text() == "id,material\n2500,bamboo\n"
-    assert "batch.csv has 2 of its 4,001 lines" in text and "1 of 2 files that were read" in text
+    assert "all but 2 of the 4,001 lines of batch.csv" in text and "1 of 2 files that were read" in text
     # What the code names stays for the mended program; a secret is a placeholder.
     assert '"TARGET": "staging"' in text and "UNRELATED" not in text
     assert "ghp_" not in text and '"API_TOKEN": "dsenv-placeholder-api_token"' in text

@@ -177,7 +177,7 @@ def test_saved_as_a_test(snap_compare: Compare, store: str, size: tuple[int, int
         await settled(pilot)
         assert isinstance(pilot.app, DsenvApp)
         file = Path("/home/me/app/tests/test_app_value_error_in_load.py")
-        reduced = ("28 of 28 environment variables", "batch.csv has 2 of its 10,000 lines")
+        reduced = ("28 of 28 environment variables", "all but 2 of the 10,000 lines of batch.csv")
         saved = Saved(reproduced(pilot.app, "same-failure"), file, file.stem, (file,), None, reduced, "pytest", "fails")
         pilot.app.update(model.SavedTest(saved))
         await pilot.pause()

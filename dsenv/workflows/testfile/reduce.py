@@ -42,7 +42,7 @@ class Reducer:
             smaller = self._stdin(smaller, smaller.stdin)
         if not self._complete:
             why = "it was interrupted" if self._interrupted else "the time for it was over"
-            smaller = _said(smaller, f"{why}: more could be left out")
+            smaller = _said(smaller, f"no more, because {why}")
         return smaller
 
     def _goes_on(self) -> bool:
@@ -55,7 +55,7 @@ class Reducer:
 
     def _try(self, draft: Draft) -> bool | None:
         self._trials += 1
-        self._emit(Progress("reduce", self._trials, 0, f"trial {self._trials}"))
+        self._emit(Progress("reduce", self._trials, 0, "trials"))
         try:
             return self._fails(draft)
         except (Cancelled, KeyboardInterrupt):
@@ -106,11 +106,11 @@ class Reducer:
         head = 1 if file.path.lower().endswith(_HEADED) else 0
         made = self._text(content, head, with_content)
         name = file.path[len(draft.root.rstrip("/")) + 1 :] if is_below(file.path, draft.root) else file.path
-        return _said(made[0], f"{name} has {made[1]:,} of its {made[2]:,} lines") if made else draft
+        return _said(made[0], f"all but {made[1]:,} of the {made[2]:,} lines of {name}") if made else draft
 
     def _stdin(self, draft: Draft, content: bytes) -> Draft:
         made = self._text(content, 0, lambda data: dataclasses.replace(draft, stdin=data))
-        return _said(made[0], f"standard input has {made[1]:,} of its {made[2]:,} lines") if made else draft
+        return _said(made[0], f"all but {made[1]:,} of the {made[2]:,} lines of standard input") if made else draft
 
     def _text(self, content: bytes, head: int, with_content: Callable[[bytes], Draft]) -> tuple[Draft, int, int] | None:
         """The draft with fewer lines of a text, how many, and of how many; None when it is no text."""

@@ -41,7 +41,7 @@ def test_what_the_failure_needs_what_the_code_names_and_memory_limits_stay() -> 
     assert made.reduced == (
         "1 of 3 environment variables",
         "1 of 2 files that were read",
-        "a.csv has 2 of its 9,001 lines",
+        "all but 2 of the 9,001 lines of a.csv",
     )
 
 
@@ -57,10 +57,10 @@ def test_an_interrupt_keeps_the_smallest_so_far() -> None:
 
     made = _reduce(fails)
     assert _needs(made) and count == 25
-    assert made.reduced[-1] == "it was interrupted: more could be left out"
+    assert made.reduced[-1] == "no more, because it was interrupted"
 
 
 def test_without_time_nothing_is_left_out() -> None:
     made = _reduce(_needs, seconds=0)
     assert dataclasses.replace(made, reduced=()) == _full()
-    assert made.reduced == ("the time for it was over: more could be left out",)
+    assert made.reduced == ("no more, because the time for it was over",)
