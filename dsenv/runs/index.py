@@ -26,6 +26,7 @@ PAGE_LIMIT = 64 << 20
 _TOGETHER = 64
 _EVER = "9999/99/99"
 _MATCHES = 8
+_LOOKED_AGAIN = 5
 _STALE_SECONDS = 60.0
 
 
@@ -131,8 +132,9 @@ def _ahead(pool: ThreadPoolExecutor, most: int, function: Callable[[_T], _R], it
 def _sources(store: Store, statuses: tuple[str, ...], day: str) -> list[_Source]:
     """What there is to read of a day, newest first."""
     found: list[_Source] = []
-    for status in statuses:
-        names = list(store.children(keys.index(day, status)))
+    there = {name.rstrip("/") for name in store.children(f"index/{day}/")}
+    for status in (status for status in statuses if status in there):
+        names = _names(store, keys.index(day, status))
         found += [_Source(day, status, page.last, (page.name,)) for page in map(pages.page_of, names) if page]
         singles = sorted((name for name in names if pages.ENTRY.fullmatch(name)), reverse=True)
         together = _TOGETHER if store.concurrency == 1 else 1
@@ -142,32 +144,42 @@ def _sources(store: Store, statuses: tuple[str, ...], day: str) -> list[_Source]
     return sorted(found, key=lambda source: source.last, reverse=True)
 
 
+def _names(store: Store, prefix: str) -> set[str]:
+    """The names below a prefix. Where a listing is no single moment, an entry can go before it is reached, and the page
+    that it went into come behind it: the second listing has that page."""
+    names = set(store.children(prefix))
+    return names if store.lists_in_order or not names else names | set(store.children(prefix))
+
+
 def _load(store: Store, source: _Source) -> tuple[str, list[RunSummary]]:
     """The id that was promised as the newest, and the entries of a source, newest last."""
     found: list[RunSummary] = []
     for name in source.names:
-        runs = (_entry(store, source, run_id, line) for run_id, line in _lines(store, source, name).items())
-        found += [run for run in runs if run is not None]
+        page = pages.page_of(name)
+        run_id = name.removesuffix(".json")
+        first, last = (page.first, page.last) if page else (run_id, run_id)
+        runs = (_entry(store, source, line) for line in _lines(store, source, name, first, last))
+        found += [run for run in runs if run is not None and first <= run.id <= last]
     return source.last, sorted(found, key=lambda run: run.id)
 
 
-def _lines(store: Store, source: _Source, name: str) -> dict[str, bytes]:
-    """The entries below one name, by run id. Between listing and reading they may have moved into a page."""
+def _lines(store: Store, source: _Source, name: str, first: str, last: str) -> list[bytes]:
+    """The entries below one name. Between listing and reading they may have moved into a page."""
     prefix = keys.index(source.day, source.status)
-    page = pages.page_of(name)
-    run_id = name.removesuffix(".json")
-    first, last = (page.first, page.last) if page else (run_id, run_id)
+    single = pages.page_of(name) is None
     try:
-        data = store.read(prefix + name, limit=PAGE_LIMIT if page else _SUMMARY_LIMIT)
+        data = store.read(prefix + name, limit=_SUMMARY_LIMIT if single else PAGE_LIMIT)
         if data is not None:
-            return pages.entries_of(data) if page else {run_id: data}
-        found: dict[str, bytes] = {}
-        for other in filter(None, map(pages.page_of, store.children(prefix))):
-            if other.first <= last and other.last >= first:
-                found |= pages.entries_of(store.read(prefix + other.name, limit=PAGE_LIMIT) or b"")
+            return [data] if single else data.splitlines()
+        for _ in range(_LOOKED_AGAIN):
+            named = (pages.page_of(other) for other in _names(store, prefix))
+            over = [page.name for page in named if page and page.first <= last and page.last >= first]
+            held = [store.read(prefix + page, limit=PAGE_LIMIT) for page in over]
+            if None not in held:  # else that page has moved on in its turn
+                return [line for data in held if data for line in data.splitlines()]
     except RecordError:
-        return {}
-    return {name: line for name, line in found.items() if first <= name <= last}
+        return []
+    return []
 
 
 def _merged(loaded: Iterable[tuple[str, list[RunSummary]]]) -> Iterator[RunSummary]:
@@ -255,12 +267,11 @@ def _folders(store: Store, prefix: str) -> list[str]:
     return sorted((name for name in names if name.isdigit()), reverse=True)
 
 
-def _entry(store: Store, source: _Source, run_id: str, data: bytes) -> RunSummary | None:
-    if not keys.RUN_ID.fullmatch(run_id) or keys.day(run_id) != source.day:
-        return None
+def _entry(store: Store, source: _Source, data: bytes) -> RunSummary | None:
     try:
-        value: Summary = validate.parse(data, Summary, run_id)
-        if value.get("id") != run_id:
+        value: Summary = validate.parse(data, Summary, "the index")
+        run_id = value.get("id", "")
+        if not keys.RUN_ID.fullmatch(run_id) or keys.day(run_id) != source.day:
             return None
         return summary(value, source.status) if source.status != "running" else _unfinished(store, value)
     except RecordError:
@@ -293,8 +304,8 @@ def settle(store: Store, writer: Writer, day: str, now: float) -> int:
         run_id = name.removesuffix(".json")
         if not pages.ENTRY.fullmatch(name) or keys.started(run_id) / 1e6 > now - 86_400 or alive(store, run_id):
             continue
-        found = _entry(store, _Source(day, "running", run_id, (name,)), run_id, _read_entry(store, day, name))
-        if found is None:
+        found = _entry(store, _Source(day, "running", run_id, (name,)), _read_entry(store, day, name))
+        if found is None or found.id != run_id:
             continue
         entry = {field.name: getattr(found, field.name) for field in dataclasses.fields(found)}
         writer.put(keys.index(day, found.status, run_id), json.dumps(entry).encode("ascii"))

@@ -27,6 +27,8 @@ class Store(ABC):
     """
 
     concurrency = 1
+    # Whether `children` gives names in their order, as they are when it comes to them.
+    lists_in_order = False
 
     def __init__(self, url: str) -> None:
         self.url = url

@@ -60,22 +60,24 @@ class FolderStore(Store):
         path = self._path(key, stat.S_ISREG)
         if path is None:
             return None
-        with _translated(path):
+        with _translated(path), suppress(FileNotFoundError):  # it has gone since
             handle = os.open(path, os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0))
             return os.fdopen(handle, "rb")
+        return None
 
     def size(self, key: str) -> int | None:
         path = self._path(key, stat.S_ISREG)
         if path is None:
             return None
-        with _translated(path):
+        with _translated(path), suppress(FileNotFoundError):
             return path.stat().st_size
+        return None
 
     def children(self, prefix: str) -> Iterator[str]:
         path = self._path(prefix, stat.S_ISDIR) if prefix else self.folder
         if path is None or (not prefix and not path.is_dir()):
             return
-        with _translated(path), os.scandir(path) as entries:
+        with _translated(path), suppress(FileNotFoundError), os.scandir(path) as entries:
             for entry in entries:
                 if entry.is_dir(follow_symlinks=False):
                     yield entry.name + "/"
@@ -87,7 +89,7 @@ class FolderStore(Store):
         pending = [] if top is None else [top]
         while pending:
             folder = pending.pop()
-            with _translated(folder), os.scandir(folder) as entries:
+            with _translated(folder), suppress(FileNotFoundError), os.scandir(folder) as entries:
                 for entry in entries:
                     if entry.is_dir(follow_symlinks=False):
                         pending.append(Path(entry.path))

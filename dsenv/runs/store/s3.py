@@ -51,6 +51,7 @@ class S3Store(Store):
     """Records as objects under `s3://bucket/prefix`. The client and its connections are made at the first use."""
 
     concurrency = 16
+    lists_in_order = True
 
     def __init__(self, bucket: str, prefix: str) -> None:
         super().__init__(f"s3://{bucket}/{prefix}".rstrip("/"))
