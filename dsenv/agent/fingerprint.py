@@ -52,11 +52,13 @@ _ALL_CATEGORIES = 0x1FBF  # LC_ALL_MASK of glibc; other C libraries take any mas
 DPKG_STATUS = "/var/lib/dpkg/status"
 
 
-def collect(environ: Mapping[str, str], sys_path: Optional[Sequence[str]] = None) -> Dict[str, Any]:
+def collect(
+    environ: Mapping[str, str], sys_path: Optional[Sequence[str]] = None, *, libraries: bool = True
+) -> Dict[str, Any]:
     """The fingerprint of this machine for a process with `environ`; with its distributions when `sys_path` is given."""
     facts: Dict[str, Any] = {
         "format": FORMAT,
-        "python": python_facts(),
+        "python": {**python_facts(), **(library_facts() if libraries else {})},
         "os": os_facts(),
         "cpu": cpu_facts(),
         "limits": limit_facts(),
@@ -72,7 +74,7 @@ def collect(environ: Mapping[str, str], sys_path: Optional[Sequence[str]] = None
 
 def python_facts() -> Dict[str, Any]:
     """The running interpreter."""
-    facts: Dict[str, Any] = {
+    return {
         "version": platform.python_version(),
         "implementation": sys.implementation.name,
         "build": " ".join(platform.python_build()),
@@ -80,7 +82,11 @@ def python_facts() -> Dict[str, Any]:
         "soabi": _soabi(),
         "executable": sys.executable,
     }
-    # Imported in a fingerprint only: they are absent from some builds.
+
+
+def library_facts() -> Dict[str, str]:
+    """The libraries in the running interpreter. They are loaded to be asked: milliseconds, and a megabyte."""
+    facts: Dict[str, str] = {}
     for name, module, attribute in (
         ("openssl", "_ssl", "OPENSSL_VERSION"),
         ("sqlite", "_sqlite3", "sqlite_version"),

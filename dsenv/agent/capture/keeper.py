@@ -145,6 +145,7 @@ class Keeper(threading.Thread):
         with suppress(StoreWriteError):  # who may write there may not list it, perhaps
             self._tidy()
         if not self._ended.is_set():
+            self._describe_libraries()
             _load_the_rest()
         self._beat()
 
@@ -188,7 +189,7 @@ class Keeper(threading.Thread):
 
     def _describe(self) -> None:
         """Environment and fingerprint, as soon as a Python of the command has said what it is."""
-        self._place = fingerprint.collect(self._environ)  # meanwhile
+        self._place = fingerprint.collect(self._environ, libraries=False)  # meanwhile
         deadline = monotonic() + _HEARTBEAT
         while self._python is None and not self._ended.is_set() and monotonic() < deadline:
             self._look_for_python()
@@ -196,6 +197,12 @@ class Keeper(threading.Thread):
         self._look_for_python()
         self._set_environment()
         self._put("started.json", self.started)
+
+    def _describe_libraries(self) -> None:
+        """The command lives on: there is time for what must be loaded to be known, of its Python if that is ours."""
+        python = self.started.get("fingerprint", {}).get("python", {})
+        if "build" in python:
+            python.update(fingerprint.library_facts())
 
     def _look_for_python(self) -> None:
         if self.spool is not None and self._python is None:
