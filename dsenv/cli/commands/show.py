@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -71,7 +71,8 @@ def _lines(result: RunDetails, all_frames: bool) -> Iterator[str]:
     yield f"started    {wording.ago(record.get('started', 0))}{took}"
     if record.get("signature"):
         yield f"failure    {wording.failure(record['signature'], result.failure)}"
-        yield f"at         {wording.place(record['signature'])}"
+        if place := wording.place(record["signature"]):
+            yield f"at         {place}"
     elif record.get("exit"):
         yield f"exit       {record['exit']}"
     yield from _code(record)
@@ -92,10 +93,8 @@ def _code(record: schema.Record) -> Iterator[str]:
 
     code = record.get("code")
     if code:
-        vcs = code["vcs"] or {}
-        state = f", {vcs['system']} {str(vcs.get('commit'))[:10]}" if vcs.get("system") else ""
-        dirty = " with uncommitted changes" if vcs.get("dirty") else ""
-        yield f"code       {code['files']} files, {wording.size(code['bytes'])}{state}{dirty}"
+        files = wording.count(code["files"], "file")
+        yield f"code       {files}, {wording.size(code['bytes'])}{_revision(code['vcs'])}"
     facts = record.get("environment", {})
     python = facts.get("python", {}).get("version")
     if python:
@@ -108,6 +107,15 @@ def _code(record: schema.Record) -> Iterator[str]:
         yield f"hidden     {', '.join(names)}"
 
 
+def _revision(vcs: dict[str, Any] | None) -> str:
+    if not vcs or not vcs.get("system"):
+        return ""
+    if not vcs.get("commit"):
+        return f", {vcs['system']}, no commit yet"
+    dirty = " with uncommitted changes" if vcs.get("dirty") else ""
+    return f", {vcs['system']} {str(vcs['commit'])[:10]}{dirty}"
+
+
 def _traceback(failure: schema.Failure, all_frames: bool) -> Iterator[str]:
     for number, error in enumerate(reversed(failure.get("exceptions", []))):
         if number:
@@ -116,7 +124,7 @@ def _traceback(failure: schema.Failure, all_frames: bool) -> Iterator[str]:
         for frame in error.get("frames", []):
             yield f"  {frame['file']}:{frame['line']} in {frame['function']}"
             yield from _frame(frame, all_frames)
-        yield f"{error['type']}: {error.get('message', '')}"
+        yield ": ".join(filter(None, (error["type"], error.get("message"))))
 
 
 def _frame(frame: schema.FrameDetail, all_frames: bool) -> Iterator[str]:

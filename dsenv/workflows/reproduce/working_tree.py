@@ -24,12 +24,19 @@ def find(start: Path | None = None) -> Path:
         here = start.absolute() if start else Path.cwd()
     except FileNotFoundError as error:
         raise UsageError("the working folder was deleted", hint="cd to the code that you mended") from error
-    for folder in (here, *here.parents):
-        if any(os.access(folder / name, os.F_OK) for name in _MARKERS):
-            return folder
+    if found := marked(here):
+        return found
     if here in {Path.home(), Path("/")}:
         raise UsageError(f"{here} is no project", hint="repeat this in the folder of the code that you mended")
     return here
+
+
+def marked(start: Path) -> Path | None:
+    """The nearest folder at or above `start` that says of itself that it is a project."""
+    for folder in (start, *start.parents):
+        if any(os.access(folder / name, os.F_OK) for name in _MARKERS):
+            return folder
+    return None
 
 
 def copy(target: Path) -> None:

@@ -42,7 +42,9 @@ def project_of(file: Path) -> Path:
     folder = file.parent
     while not folder.is_dir():
         folder = folder.parent
-    found = working_tree.find(folder)
+    found = working_tree.marked(folder)
+    if not found:  # a plain folder: where dsenv was started, not the folder of tests in it
+        found = working_tree.find(Path.cwd() if file.is_relative_to(Path.cwd()) else folder)
     if not file.is_relative_to(found):
         raise UsageError(f"{file} lies in no project", hint="name a file in the project's folder")
     return found

@@ -101,3 +101,14 @@ def test_names() -> None:
     assert naming.function("churn", killed) == "test_churn_sigkill"
     with pytest.raises(UsageError, match="does not find"):
         naming.test_file(Path("score.py"), "test_x")
+
+
+def test_the_project_of_a_test_is_the_plain_folder_that_it_is_made_in(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "tests").mkdir()
+    monkeypatch.chdir(tmp_path)
+    assert naming.project_of(tmp_path / "tests" / "test_x.py") == tmp_path
+    assert naming.project_of(tmp_path / "new" / "test_x.py") == tmp_path
+    (tmp_path / "tests" / "pyproject.toml").touch()
+    assert naming.project_of(tmp_path / "tests" / "test_x.py") == tmp_path / "tests"
