@@ -7,13 +7,16 @@ import sys
 
 def main() -> int:
     """Run dsenv; returns the exit code."""
-    from dsenv import fastpath
+    try:
+        from dsenv import fastpath
 
-    code = fastpath.try_run(sys.argv[1:])
-    if code is not None:
-        return code
-    from dsenv.cli.main import main as full
-
+        code = fastpath.try_run(sys.argv[1:])
+        if code is not None:
+            return code
+        from dsenv.cli.main import main as full
+    except KeyboardInterrupt:  # before anything was started
+        sys.stderr.write("interrupted\n")
+        return 130
     return full()
 
 

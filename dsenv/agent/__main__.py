@@ -24,7 +24,11 @@ def main(argv: Optional[List[str]] = None) -> int:
         sys.stderr.write("usage: agent {} ...\n".format("|".join(sorted(VERBS))))
         return 2
     gc.set_threshold(20_000)  # what is imported stays: looking through it for rubbish is 5 % of our start
-    module = import_module(VERBS[arguments[0]])
+    try:
+        module = import_module(VERBS[arguments[0]])
+    except KeyboardInterrupt:  # before anything was started
+        sys.stderr.write("interrupted\n")
+        return 130
     code: int = module.main(arguments[1:])
     return code
 

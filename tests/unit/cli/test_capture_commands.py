@@ -57,3 +57,16 @@ def test_capture_loads_nothing_but_the_standard_library(tmp_path: Path) -> None:
         "sys.exit(sorted(names & {'typer', 'rich', 'pydantic', 'boto3', 'click', 'asyncio', 'email'}) or code)"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+@pytest.mark.parametrize("place", ["dsenv.__main__", "dsenv.agent.__main__"])
+def test_an_interrupt_while_we_are_loaded_is_no_traceback(place: str) -> None:
+    code = (
+        "import sys\nclass Late:\n"
+        "    def find_spec(self, name, path=None, target=None):\n"
+        "        if name == 'dsenv.agent.capture.command': raise KeyboardInterrupt\n"
+        "sys.meta_path.insert(0, Late())\nsys.argv[1:] = ['capture', '--', 'true']\n"
+        f"from {place} import main\nsys.exit(main())"
+    )
+    done = subprocess.run([sys.executable, "-c", code], check=False, capture_output=True, text=True)
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", "interrupted\n")

@@ -98,6 +98,10 @@ class Program:
             self._write(dict(self._described(error, outer), how=how, **facts))
         except Exception as problem:  # noqa: BLE001 - the program's own handling goes on
             self.give_up("a failure could not be described", problem)
+        except KeyboardInterrupt as problem:
+            if error is not self._uncaught:
+                raise  # it is the program's, which goes on
+            self.give_up("a failure could not be described", problem)  # a second ^C ends nothing that has not ended
         if self.inputs is not None and error is self._uncaught and not isinstance(error, MemoryError):
             try:
                 own("held").note(self.inputs)
@@ -166,7 +170,7 @@ class Program:
             except Exception as problem:  # noqa: BLE001 - the program ends as it would
                 self.give_up("a failure could not be described", problem)
 
-    def give_up(self, what: str, problem: Exception) -> None:
+    def give_up(self, what: str, problem: BaseException) -> None:
         """Say what could not be done. Never raises."""
         text = "{}: {}".format(what, type(problem).__name__)
         try:

@@ -144,6 +144,23 @@ def test_failures(spool: Spool, tmp_path: Path, body: str, hows: list[str]) -> N
     assert all(item["exceptions"][0]["type"] == "ZeroDivisionError" for item in failures)
 
 
+def test_an_interrupt_while_the_end_is_described_is_not_seen(spool: Spool, tmp_path: Path) -> None:
+    body = """
+class Late(Exception):
+    asked = False
+    def __str__(self):
+        if not Late.asked:
+            Late.asked = True
+            raise KeyboardInterrupt
+        return 'the last word'
+raise Late
+"""
+    done, found = run(spool, body, tmp_path)
+    assert (done.returncode, done.stderr.splitlines()[-1]) == (1, "Late: the last word")
+    assert "excepthook" not in done.stderr
+    assert "KeyboardInterrupt" in of_kind(found, "trouble")[0]["text"]
+
+
 def test_of_many_logged_exceptions_the_last_is_written_at_the_end(spool: Spool, tmp_path: Path) -> None:
     body = "import logging\nfor n in range(60):\n try: 1/0\n except Exception: logging.exception(n)"
     _, found = run(spool, body, tmp_path)
