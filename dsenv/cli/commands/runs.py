@@ -127,6 +127,7 @@ def prune(
     """
     import time
 
+    from dsenv import wording
     from dsenv.cli import diagnostics
     from dsenv.events import Cancel
     from dsenv.workflows import prune as workflow
@@ -145,11 +146,14 @@ def prune(
     if json:
         output.write_json(result)
         return
-    output.write(f"{'would delete' if dry_run else 'deleted'} {_described(result)}; {result.kept:,} runs stay")
+    stays = f"{wording.count(result.kept, 'run')} {'stays' if result.kept == 1 else 'stay'}"
+    output.write(f"{'would delete' if dry_run else 'deleted'} {_described(result)}; {stays}")
     for run in result.unreadable:
         diagnostics.write(f"{run} cannot be read, so no blob was collected; look at it with: dsenv show {run}")
 
 
 def _described(result: Pruned) -> str:
-    runs_, blobs = len(result.runs), result.blobs
-    return f"{runs_:,} run{'s' * (runs_ != 1)} and {blobs:,} blob{'s' * (blobs != 1)}, {result.bytes / 1e6:,.1f} MB"
+    from dsenv import wording
+
+    what = f"{wording.count(len(result.runs), 'run')} and {wording.count(result.blobs, 'blob')}"
+    return f"{what}, {result.bytes / 1e6:,.1f} MB"

@@ -136,7 +136,7 @@ def _working(trials: Trials, drafted: Draft, name: str, expected: schema.Signatu
         if reproduce.compare(expected, observed) == "same-failure":
             return draft
     found = "it passes" if observed is None else f"it fails differently, {drafts.said(observed)}"
-    return f"as a plain test {found}. {_suspect(trials.record)}"
+    return f"as a plain test {found.rstrip('.')}. {_suspect(trials.record)}"
 
 
 def _suspect(record: Record) -> str:
