@@ -13,19 +13,25 @@ from typing import Any
 from dsenv.runs import index
 from dsenv.runs.record import Record
 from dsenv.runs.store.folder import FolderStore
+from tests.measuring import unmeasured
 
 REPOSITORY = str(Path(__file__).parents[2])
 AGENT = [sys.executable, "-m", "dsenv.agent", "capture"]
 
 
 def capture(
-    store: Path, command: list[str], *options: str, env: Mapping[str, str] | None = None, **settings: object
+    store: Path,
+    command: list[str],
+    *options: str,
+    env: Mapping[str, str] | None = None,
+    measured: bool = True,
+    **settings: object,
 ) -> subprocess.CompletedProcess[bytes]:
-    """Capture a command; `settings` are those of `subprocess.run`."""
+    """Capture a command; `settings` are those of `subprocess.run`. See tests/measuring.py for `measured`."""
     chosen: dict[str, Any] = {"capture_output": True, "stdin": subprocess.DEVNULL} | settings
     words = [*AGENT, "--store", str(store), *options, "--", *command]
     done: subprocess.CompletedProcess[bytes] = subprocess.run(
-        words, check=False, timeout=60, env=dict(os.environ) | dict(env or {}), **chosen
+        words, check=False, timeout=60, env=(dict(os.environ) if measured else unmeasured()) | dict(env or {}), **chosen
     )
     return done
 

@@ -17,6 +17,7 @@ import pytest
 from dsenv.events import Cancel, ignore
 from dsenv.workflows import reproduce as workflow
 from tests.integration.capturing import AGENT, REPOSITORY, capture, eventually, only, python
+from tests.measuring import unmeasured
 
 
 @pytest.mark.skipif(os.getuid() != 0 or sys.platform != "linux", reason="a control group of one's own needs root")
@@ -223,7 +224,7 @@ def test_a_container_that_is_killed_whole_is_reproduced(tmp_path: Path) -> None:
     try:
         with subprocess.Popen(
             ["sh", "-c", f"echo $$ > {group}/cgroup.procs && exec {words}"],
-            cwd=root, stdout=subprocess.PIPE, env=os.environ | {"PYTHONPATH": REPOSITORY},
+            cwd=root, stdout=subprocess.PIPE, env=unmeasured() | {"PYTHONPATH": REPOSITORY},
         ) as process:  # fmt: skip
             eventually(lambda: bool(list(store.glob("runs/*/*/*/*/inputs.jsonl"))))
             # Capture first: it would complete the record, were it told of the other's end.

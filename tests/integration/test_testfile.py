@@ -30,7 +30,7 @@ class Project:
 
     def fails(self, program: str, *words: str, **settings: Any) -> None:
         (self.root / "job.py").write_text(program)
-        done = capture(self.store, [sys.executable, "job.py", *words], cwd=self.root, **settings)
+        done = capture(self.store, [sys.executable, "job.py", *words], measured=False, cwd=self.root, **settings)
         assert done.returncode != 0
 
     def save(self, **options: Any) -> testfile.Saved:

@@ -58,6 +58,7 @@ async def settled(app: DsenvApp, pilot: Pilot[int]) -> None:
         if (
             not app._bridge.busy
             and not app._lister.busy
+            and not app._scanner.busy
             and (app.state.loaded or app.state.details or app.state.problem)
         ):
             break

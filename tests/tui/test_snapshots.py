@@ -41,7 +41,8 @@ async def settled(pilot: Pilot[int]) -> None:
     assert isinstance(app, DsenvApp)
     for _ in range(200):
         await pilot.pause()
-        if not app._bridge.busy and not app._lister.busy and (app.state.loaded or app.state.details):
+        working = app._bridge.busy or app._lister.busy or app._scanner.busy
+        if not working and (app.state.loaded or app.state.details):
             break
         await asyncio.sleep(0.02)
     await pilot.pause()
