@@ -201,7 +201,7 @@ class _InUserFrame(pdb.Pdb):
 
         The locals of this frame that differ from production's, production's first. Of a table, its columns.
         """
-        recorded = self._production.frame()
+        recorded = self._production()
         if recorded is None:
             self.message("production was not in this function")
             return

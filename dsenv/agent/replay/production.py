@@ -66,7 +66,10 @@ def shown(local: Dict[str, Any]) -> str:
 
 
 class Production:
-    """The recorded locals of the frame that `where` says: a stack and the index in it."""
+    """The recorded locals of the frame that `where` says: a stack and the index in it.
+
+    Called, it gives that frame as it was recorded: a method with a name would hide a local of that name.
+    """
 
     def __init__(self, told: Dict[str, Any], root: str, where: Callable[[], Tuple[List[FrameType], int]]) -> None:
         self._told, self._root, self._where = told, root, where
@@ -81,17 +84,17 @@ class Production:
         return [str(local.get("name")) for local in self._locals()]
 
     def __repr__(self) -> str:
-        frame = self.frame()
+        frame = self()
         if frame is None:
             return "production was not in this function"
         names = ", ".join(dir(self)) or "none were recorded"
         return "production's locals of {}, line {}: {}".format(frame.get("function"), frame.get("line"), names)
 
     def _locals(self) -> List[Dict[str, Any]]:
-        frame = self.frame()
+        frame = self()
         return frame.get("locals", []) if frame else []
 
-    def frame(self) -> Optional[Dict[str, Any]]:
+    def __call__(self) -> Optional[Dict[str, Any]]:
         """The recorded frame of the same file and function; of a recursion, the one that is as deep."""
         frames, index = self._where()
         if not 0 <= index < len(frames):

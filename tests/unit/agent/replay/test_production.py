@@ -93,3 +93,11 @@ def test_locals_that_differ_and_columns_of_tables() -> None:
         ("t['n']", "1 .. 5", "1 .. 6, 1 missing"),
         ("new", "-", "4"),
     ]
+
+
+@pytest.mark.parametrize("name", ["frame", "locals", "where", "told", "value"])
+def test_no_name_of_ours_hides_a_local(name: str) -> None:
+    function = "test_no_name_of_ours_hides_a_local"
+    found = production(here(), recorded(function, {"name": name, "preview": "the table"}))
+    assert repr(getattr(found, name)) == "the table"
+    assert found()["function"] == function
