@@ -81,7 +81,11 @@ def _cover(plan: Dict[str, Any], wanted: Dict[str, Any]) -> None:
     with open(wanted["report"], encoding="utf-8") as file:
         report = json.load(file)
     try:
-        left = overlay.cover(plan["cover"])
+        own = [
+            plan["cwd"],
+            *(plan["env"].get(name, "") for name in ("HOME", "TMPDIR", "XDG_CACHE_HOME", "XDG_DATA_HOME")),
+        ]
+        left = overlay.cover(plan["cover"], own)
     except (namespace.NamespaceError, OSError) as error:
         report["refused"].append(["folder", "/", "the command may write outside its scratch folder: {}".format(error)])
     else:

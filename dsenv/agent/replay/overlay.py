@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import stat
 from contextlib import ExitStack, suppress
-from typing import Dict, List, NamedTuple
+from typing import Dict, List, NamedTuple, Sequence
 
 from dsenv.agent.replay import namespace
 
@@ -59,13 +59,14 @@ def coverable(mounted: List[Mount], folder: str = "/") -> "Dict[str, bool]":
     return found
 
 
-def cover(scratch: str) -> List[str]:
+def cover(scratch: str, own: Sequence[str] = ()) -> List[str]:
     """Cover what can be covered; the folder `scratch` stays as it is. Returns the folders that are left open.
 
-    Raises NamespaceError, OSError when nothing can be covered.
+    `own` are folders in which the command will write, as far as it may. Raises NamespaceError, OSError when nothing
+    can be covered.
     """
     with ExitStack() as opened:
-        own = _held(opened, scratch)
+        held = _held(opened, scratch)
         sockets = {path: _held(opened, path) for path in _sockets()}
         wanted = coverable(mounts())
         wanted.pop(scratch, None)  # in a folder that is covered folder by folder
@@ -75,17 +76,17 @@ def cover(scratch: str) -> List[str]:
         covered = 0
         for number, path in enumerate(path for path, possible in wanted.items() if possible):
             try:
-                _overlay(path, os.path.join(own, WRITTEN), str(number))
+                _overlay(path, os.path.join(held, WRITTEN), str(number), own)
                 covered += 1
             except (namespace.NamespaceError, OSError):
                 left.append(path)
         if not covered:
             raise namespace.NamespaceError("nothing can be covered by an overlay")
         if os.path.isdir(scratch):
-            namespace.mount(own, scratch)
-        for path, held in sockets.items():
+            namespace.mount(held, scratch)
+        for path, socket in sockets.items():
             with suppress(namespace.NamespaceError, OSError):
-                namespace.mount(held, path)
+                namespace.mount(socket, path)
     return left
 
 
@@ -96,7 +97,7 @@ def _held(opened: ExitStack, path: str) -> str:
     return "/proc/self/fd/{}".format(handle)
 
 
-def _overlay(path: str, written: str, name: str) -> None:
+def _overlay(path: str, written: str, name: str, own: Sequence[str]) -> None:
     upper, work = os.path.join(written, name, "upper"), os.path.join(written, name, "work")
     for folder in (upper, work):
         os.makedirs(folder, 0o700, exist_ok=True)
@@ -104,12 +105,32 @@ def _overlay(path: str, written: str, name: str) -> None:
     os.chmod(upper, stat.S_IMODE(info.st_mode))
     if os.getuid() == 0:
         os.chown(upper, info.st_uid, info.st_gid)
+    else:
+        for folder in own:
+            _lead_to(folder, path, upper)
     with open(os.path.join(written, name, "of"), "w", encoding="utf-8", errors="surrogateescape") as file:
         file.write(path)
     # The words of the options are separated by commas, and a name may have one.
     escaped = path.replace("\\", "\\\\").replace(",", "\\,").replace(":", "\\:")
     options = "lowerdir={},upperdir={},workdir={}".format(escaped, upper, work)
     namespace.mount("overlay", path, "overlay", 0, options + ("" if os.getuid() == 0 else ",userxattr"))
+
+
+def _lead_to(folder: str, top: str, upper: str) -> None:
+    """Make in `upper`, which covers `top`, what leads to `folder`.
+
+    What is written there takes the folders above along, and those of other users cannot be taken along by who is not
+    root. Folders that are there already are shown together with those that they cover.
+    """
+    if not folder.startswith(top.rstrip("/") + "/") or os.path.realpath(folder) != folder:
+        return
+    place = upper
+    for part in folder[len(top) :].strip("/").split("/"):
+        top, place = os.path.join(top, part), os.path.join(place, part)
+        with suppress(OSError):
+            mode = stat.S_IMODE(os.stat(top).st_mode)
+            os.mkdir(place, 0o700)
+            os.chmod(place, mode)
 
 
 def _sockets() -> List[str]:

@@ -73,6 +73,41 @@ def test_nothing_outside_is_changed(become: list[str], outside: Path) -> None:
     assert (scratch / "result").read_text() == "kept"
 
 
+IN_ROOTS = """
+import os, sys
+sys.path.insert(0, sys.argv[1])
+from dsenv.agent.replay import namespace, overlay
+scratch, own = sys.argv[2:4]
+namespace.enter()
+overlay.cover(scratch, [own, "/nowhere/at/all", ""])
+assert os.listdir(own) == ["old"]
+os.mkdir(own + "/.config")
+open(own + "/.config/made", "w").write("made")
+print("done")
+"""
+
+
+@pytest.mark.skipif(unprivileged() is None, reason="there is no other user")
+def test_a_home_in_a_folder_of_roots_can_be_written_to(become: list[str], outside: Path) -> None:
+    outside.chmod(0o755)
+    scratch, home = outside / "scratch", outside / "homes" / "me"
+    scratch.mkdir()
+    home.mkdir(parents=True)
+    (home / "old").touch()
+    (outside / "agent.pyz").write_bytes(resources.agent_archive())
+    user = pwd.getpwnam(unprivileged() or "nobody") if become else pwd.getpwuid(os.getuid())
+    for path in (scratch, home):
+        os.chown(path, user.pw_uid, user.pw_gid)
+    words = [sys.executable if not become else "/usr/bin/python3", "-c", IN_ROOTS, str(outside / "agent.pyz")]
+    done = subprocess.run(
+        [*become, *words, str(scratch), str(home)], capture_output=True, text=True, check=False, cwd="/"
+    )
+    if become and "nothing can be covered" in done.stderr:
+        pytest.skip("this machine lets users have no overlays")
+    assert done.stdout == "done\n", done.stderr
+    assert [path.name for path in home.iterdir()] == ["old"]
+
+
 def test_other_file_systems_are_covered_folder_by_folder(tmp_path: Path) -> None:
     for name in ("plain", "data/inner", "data/disk", "disk"):
         (tmp_path / name).mkdir(parents=True)
