@@ -43,6 +43,12 @@ def printable(text: str) -> str:
     return "".join(c if c.isprintable() or c in "\n\t" else f"\\x{ord(c):02x}" for c in text)
 
 
+def took(record: Mapping[str, Any]) -> str:
+    """How long a run took; empty when that is not known."""
+    begun, ended = record.get("started"), record.get("ended")
+    return f"{(ended - begun) / 1e6:.1f} s" if begun is not None and ended else ""
+
+
 def ago(microseconds: int) -> str:
     """How long ago, in one unit."""
     seconds = max(0.0, time.time() - microseconds / 1e6)

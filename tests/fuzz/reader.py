@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from dsenv.cli import output
+from dsenv.cli.commands import show
 from dsenv.errors import DsenvError
 from dsenv.events import Cancel
 from dsenv.runs import index, restore
@@ -53,6 +54,7 @@ def read(store: Path, run_id: str, *, thorough: bool) -> None:
         traceback.source(row, found)
     for page in facts._PAGES.values():
         assert all(line.plain is not None for line in page(state))
+    assert list(show._lines(found, True))
     restore.verify(record)
     if thorough:
         _restore(record)

@@ -86,3 +86,10 @@ def test_commands() -> None:
 )
 def test_an_input_says_what_is_known_of_it(item: dict[str, object], text: str, had: bool) -> None:
     assert wording.input_state(item) == (text, had)
+
+
+def test_how_long_a_run_took_when_its_record_lacks_a_time() -> None:
+    assert wording.took({"started": 1_000_000, "ended": 2_500_000}) == "1.5 s"
+    assert (
+        wording.took({"ended": 5}) == wording.took({"started": 5}) == wording.took({"started": 5, "ended": None}) == ""
+    )

@@ -66,9 +66,8 @@ def _lines(result: RunDetails, all_frames: bool) -> Iterator[str]:
     yield f"run        {record['id']}  ({result.status}, {record.get('kind', 'production')})"
     yield f"command    {wording.command(*record.get('command', []))}"
     yield f"folder     {record.get('cwd', '')}"
-    ended = record.get("ended")
-    took = f", took {(ended - record['started']) / 1e6:.1f} s" if ended else ""
-    yield f"started    {wording.ago(record.get('started', 0))}{took}"
+    took = wording.took(record)
+    yield f"started    {wording.ago(record.get('started', 0))}{f', took {took}' if took else ''}"
     if record.get("signature"):
         yield f"failure    {wording.failure(record['signature'], result.failure)}"
         if place := wording.place(record["signature"]):

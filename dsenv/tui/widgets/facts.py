@@ -9,7 +9,7 @@ from textual.containers import VerticalScroll
 from textual.widgets import Static
 
 from dsenv.tui.model import WORK_TITLES, State, Work
-from dsenv.wording import input_state, printable, shorten, size
+from dsenv.wording import input_state, printable, shorten, size, took
 from dsenv.workflows.testfile.model import Saved
 
 TABS = ("failure", "output", "inputs", "differences", "record")
@@ -99,7 +99,7 @@ def _record(state: State) -> Iterator[Text]:
         "host": " ".join(str(value) for value in host.values()),
         "python": str(environment.get("python", {}).get("version", "")),
         "packages": str(len(environment.get("distributions", []))),
-        "took": f"{(record['ended'] - record['started']) / 1e6:.1f} s" if record.get("ended") else "",
+        "took": took(record),
         "memory": size(record.get("resources", {}).get("max_rss", 0)),
         "hidden": ", ".join(sorted({f"{r['where']} {r['name']}" for r in record.get("redactions", [])})),
         "trouble": "; ".join(record.get("trouble", [])),
