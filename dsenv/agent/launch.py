@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import sys
-from importlib.util import find_spec
 from typing import Any, Dict, List, Mapping
 
 from dsenv.agent import activate
@@ -29,7 +28,7 @@ def command(request: Mapping[str, Any], root: str) -> List[str]:
     """The argv of a job: the user's, behind `capture` so that it leaves a record, unless the request has no store."""
     argv = [str(word) for word in request["argv"]]
     store = request.get("store")
-    if not store or find_spec("dsenv.agent.capture") is None:
+    if not store:
         return argv
     options = ["--kind", "development", "--run-id", str(request["job"]), "--root", root, "--store", str(store)]
     for name in ("task", "project"):

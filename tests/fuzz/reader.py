@@ -24,6 +24,7 @@ from dsenv.tui import model
 from dsenv.tui.widgets import facts, traceback
 from dsenv.workflows import reproduce as workflow
 from dsenv.workflows.reproduce.differences import differences
+from dsenv.workflows.reproduce.model import Isolation
 from dsenv.workflows.reproduce.scratch import Scratch
 from dsenv.workflows.show import details
 from tests.fuzz.mutations import Mutator
@@ -57,11 +58,12 @@ def read(store: Path, run_id: str, *, thorough: bool) -> None:
     assert list(show._lines(found, True))
     restore.verify(record)
     if thorough:
-        _restore(record)
+        restore_in(record, "redirect")
 
 
-def _restore(record: Record) -> None:
-    plan = workflow.plan(record, workflow.Options(isolation="redirect"))
+def restore_in(record: Record, way: Isolation) -> None:
+    """All of a reproduction but running it; nothing of it is left."""
+    plan = workflow.plan(record, workflow.Options(isolation=way))
     json.dumps(output.plain(plan))
     differences(record, plan, record)
     scratch = Scratch(plan, record)

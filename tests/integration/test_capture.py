@@ -156,7 +156,9 @@ def test_a_reader_that_goes_away_ends_the_command(tmp_path: Path) -> None:
 
 def test_a_process_that_the_command_leaves_behind_does_not_hold_us(tmp_path: Path) -> None:
     done = capture(tmp_path, ["sh", "-c", "sleep 600 & echo $!"])
-    os.kill(int(done.stdout), signal.SIGKILL)  # raises when it has ended
+    left = int(done.stdout)
+    assert Path(f"/proc/{left}/comm").read_text() == "sleep\n", "it was waited for, or ended"
+    os.kill(left, signal.SIGKILL)
 
 
 @pytest.mark.parametrize("closed", ["0<&-", "1>&-", "2>&-", "1>&- 2>&-"])

@@ -8,23 +8,18 @@ import json
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from dsenv.cli import output
 from dsenv.cli.main import main
 from dsenv.errors import DsenvError
-from dsenv.events import Cancel
-from dsenv.runs import restore
-from dsenv.tui import model
-from dsenv.tui.widgets import facts, traceback
 from dsenv.workflows import reproduce as workflow
-from dsenv.workflows.reproduce.differences import differences
-from dsenv.workflows.reproduce.scratch import Scratch
+from dsenv.workflows.reproduce.model import Isolation
 from dsenv.workflows.show import show
+from tests.fuzz import reader
 
 PROGRAM = """
 import sys
@@ -97,27 +92,11 @@ def changed(draw: st.DrawFn, document: Any) -> Any:
 
 
 def read_everything(store: str) -> None:
-    """All that is done with a record but running it."""
-    details = show("last", store)
-    state = model.apply(model.State(), model.RunOpened(details))
-    for row in model.apply(state, model.AllFramesToggled()).frames:
-        traceback.label(row)
-        traceback.source(row, details)
-    for page in facts._PAGES.values():
-        assert all(line.plain is not None for line in page(state))
+    """All that is done with a record but running it, in both ways of restoring."""
     record = workflow.open_record("last", store)
-    restore.verify(record)
-    for way in ("namespace", "redirect"):
-        plan = workflow.plan(record, workflow.Options(isolation=way))
-        json.dumps(output.plain(plan))
-        differences(record, plan, record)
-        scratch = Scratch(plan, record)
-        try:
-            scratch.fill(Cancel())
-            scratch.write_plan("/usr", record.id, debug=False)
-        finally:
-            scratch.remove()
-        assert not scratch.folder.exists()
+    reader.read(Path(store), record.id, thorough=False)
+    for way in get_args(Isolation):
+        reader.restore_in(record, way)
 
 
 @settings(max_examples=150, suppress_health_check=list(HealthCheck))

@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 from typing import Dict, Iterator, List, NamedTuple, Optional, Tuple
 
+from dsenv.agent.capture import groups
+
 _UNLIMITED = 1 << 60  # v1 says a number near 2**63 for no limit
 _READ = 4096
 _RECLAIMABLE = (b"inactive_file", b"active_file", b"total_inactive_file", b"total_active_file")
@@ -32,8 +34,8 @@ class _Group(NamedTuple):
 class MemoryLimits:
     """The groups around a process that have a limit. Their files are opened once, because they are read often."""
 
-    def __init__(self, groups: List[_Group]) -> None:
-        self._groups = groups
+    def __init__(self, found: List[_Group]) -> None:
+        self._groups = found
 
     @classmethod
     def around(cls, pid: int, root: str = "/sys/fs/cgroup", proc: str = "/proc") -> "MemoryLimits":
@@ -93,29 +95,16 @@ def _reclaimable(text: bytes) -> int:
 
 
 def _folders(membership: str, root: str) -> Iterator[Tuple[str, Tuple[str, str]]]:
-    """Folders of the group and those above it. In a container, its own group is often mounted as the root."""
-    try:
-        with open(membership, encoding="utf-8", errors="replace") as lines:
-            groups = [line.rstrip("\n").split(":", 2) for line in lines]
-    except OSError:
-        return
-    for group in groups:
-        if len(group) != 3:
-            continue
-        _, controllers, path = group
-        if controllers == "":
-            bases, names = [root, os.path.join(root, "unified")], ("memory.current", "memory.max")
-        elif "memory" in controllers.split(","):
-            bases, names = [os.path.join(root, "memory")], ("memory.usage_in_bytes", "memory.limit_in_bytes")
-        else:
-            continue
-        for base in bases:
-            folder = os.path.normpath(os.path.join(base, path.lstrip("/")))
-            while folder.startswith(base):
-                yield folder, names
-                if folder == base:
-                    break
-                folder = os.path.dirname(folder)
+    """Folders of the groups and of those above them, each with its files of usage and limit."""
+    for group in groups.memory(membership, root):
+        v1 = ("memory.usage_in_bytes", "memory.limit_in_bytes")
+        names = ("memory.current", "memory.max") if group.unified else v1
+        folder = group.folder
+        while folder.startswith(group.base):
+            yield folder, names
+            if folder == group.base:
+                break
+            folder = os.path.dirname(folder)
 
 
 def _number(path: str) -> Optional[int]:

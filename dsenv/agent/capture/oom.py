@@ -6,6 +6,8 @@ import os
 from contextlib import suppress
 from typing import Iterator, Optional
 
+from dsenv.agent.capture import groups
+
 CAUSE = "out-of-memory"
 
 
@@ -41,22 +43,8 @@ def counted(file: str) -> Optional[int]:
 
 
 def _counters(root: str, membership: str) -> Iterator[str]:
-    """Where the count may be: in a container, its own group is often mounted as the root."""
-    try:
-        with open(membership, encoding="utf-8", errors="replace") as lines:
-            groups = [line.rstrip("\n").split(":", 2) for line in lines]
-    except OSError:
-        return
-    for group in groups:
-        if len(group) != 3:
-            continue
-        _, controllers, path = group
-        if controllers == "":
-            places, name = [root, os.path.join(root, "unified")], "memory.events"
-        elif "memory" in controllers.split(","):
-            places, name = [os.path.join(root, "memory")], "memory.oom_control"
-        else:
-            continue
-        for place in places:
-            yield os.path.join(place, path.lstrip("/"), name)
-            yield os.path.join(place, name)
+    """Where the count may be."""
+    for group in groups.memory(membership, root):
+        name = "memory.events" if group.unified else "memory.oom_control"
+        yield os.path.join(group.folder, name)
+        yield os.path.join(group.base, name)

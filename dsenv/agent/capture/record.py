@@ -10,7 +10,7 @@ from dsenv.agent import runid
 from dsenv.agent.capture.codetree import is_secret_file
 from dsenv.agent.digests import sha256
 from dsenv.agent.redact import Redactor
-from dsenv.agent.store.base import StoreWriteError, Writer, blob_key, digest_of
+from dsenv.agent.store.base import StoreWriteError, Writer, digest_of
 
 if TYPE_CHECKING:
     from dsenv.agent.schema import Draw, Failure, Input, Record, Started, Summary
@@ -156,8 +156,3 @@ def redact(failures: List[Failure], redactor: Redactor) -> None:
 def complete(started: Started, values: Dict[str, Any]) -> Record:
     """record.json: what was known at the start, and how it ended."""
     return cast("Record", dict(cast(Dict[str, Any], started), **values))
-
-
-def is_stored(writer: Writer, digest: str) -> bool:
-    """Whether a blob is in the store."""
-    return writer.exists(blob_key(digest))
