@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import sys
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Any, cast
 
 import pytest
 from textual.app import App, ComposeResult
+from textual.events import Resize
 from textual.pilot import Pilot
 from textual.widgets import Input, TabbedContent
 
@@ -23,9 +25,11 @@ from dsenv.tui.bridge import Tell
 from dsenv.tui.screens.run import RunScreen
 from dsenv.tui.screens.runs import RunsScreen
 from dsenv.tui.widgets.locals import LocalsTable
+from dsenv.tui.widgets.output import OutputView
 from dsenv.tui.widgets.profile import ProfileTable
 from dsenv.tui.widgets.runs_list import RunsList
 from tests.integration.capturing import capture
+from tests.tui.settling import settled
 
 Script = Callable[[DsenvApp, Pilot[int]], Awaitable[None]]
 
@@ -44,26 +48,11 @@ def play(app: DsenvApp, script: Script, size: tuple[int, int] = (80, 24)) -> int
 
     async def session() -> None:
         async with app.run_test(size=size) as pilot:
-            await settled(app, pilot)
+            await settled(pilot)
             await script(app, pilot)
 
     asyncio.run(session())
     return app.return_value
-
-
-async def settled(app: DsenvApp, pilot: Pilot[int]) -> None:
-    """Until no workflow runs and its messages are handled."""
-    for _ in range(200):
-        await pilot.pause()
-        if (
-            not app._bridge.busy
-            and not app._lister.busy
-            and not app._scanner.busy
-            and (app.state.loaded or app.state.details or app.state.problem)
-        ):
-            break
-        await asyncio.sleep(0.02)
-    await pilot.pause()
 
 
 def steps_of(app: DsenvApp) -> tuple[model.StepView, ...]:
@@ -86,7 +75,7 @@ def test_filter_open_and_back(store: Path) -> None:
         await pilot.press("slash", *"fast")
         assert len(app.screen.query_one(RunsList).runs) == 1
         await pilot.press("enter", "enter")
-        await settled(app, pilot)
+        await settled(pilot)
         assert isinstance(app.screen, RunScreen)
         assert app.state.details is not None and "score.py" in app.state.details.record["command"]
         await pilot.press("escape")
@@ -112,7 +101,7 @@ def test_a_run_on_the_command_line_is_opened_at_once(store: Path) -> None:
         await pilot.press("a")
         assert app.state.all_frames
         await pilot.press("escape")
-        await settled(app, pilot)
+        await settled(pilot)
         assert isinstance(app.screen, RunsScreen) and len(app.state.runs) == 2
 
     play(DsenvApp("last-failed", str(store)), script)
@@ -120,7 +109,7 @@ def test_a_run_on_the_command_line_is_opened_at_once(store: Path) -> None:
 
 def test_an_unknown_run_shows_its_error_above_the_list(store: Path) -> None:
     async def script(app: DsenvApp, pilot: Pilot[int]) -> None:
-        await settled(app, pilot)
+        await settled(pilot)
         assert isinstance(app.screen, RunsScreen)
         assert app.state.problem is not None and "has no run zzzz" in app.state.problem.message
 
@@ -149,7 +138,7 @@ def test_long_work_shows_its_steps_and_can_be_cancelled(store: Path) -> None:
         assert [step.title for step in steps_of(app)] == ["run it again"]
         await pilot.press("1")  # keys are answered while work goes on
         await pilot.press("escape")
-        await settled(app, pilot)
+        await settled(pilot)
         assert steps_of(app) == ()
         assert isinstance(app.screen, RunScreen)
 
@@ -165,10 +154,10 @@ def test_errors_and_bugs_of_work_are_shown(store: Path) -> None:
 
     async def script(app: DsenvApp, pilot: Pilot[int]) -> None:
         app._work("reproduce", "x", broken)
-        await settled(app, pilot)
+        await settled(pilot)
         assert problem_of(app) == model.Problem("the disk is full", "free some space")
         app._work("reproduce", "x", bug)
-        await settled(app, pilot)
+        await settled(pilot)
         assert "a bug in dsenv: KeyError" in problem_of(app).message
 
     play(DsenvApp("last-failed", str(store)), script)
@@ -220,9 +209,9 @@ def test_a_terminal_that_cannot_be_given_away_is_said(
 
     async def script(app: DsenvApp, pilot: Pilot[int]) -> None:
         await pilot.press("enter")
-        await settled(app, pilot)
+        await settled(pilot)
         await pilot.press("p")
-        await settled(app, pilot)
+        await settled(pilot)
         assert "cannot be given to another program" in problem_of(app).message
 
     play(DsenvApp(None, str(store)), script)
@@ -327,3 +316,18 @@ def test_a_run_is_saved_as_a_test_where_it_is_asked_for(tmp_path: Path, monkeypa
 
     play(DsenvApp("last-failed", str(tmp_path / "store")), script)
     assert "def test_app_value_error_in_parse(" in (root / "tests" / "test_app_value_error_in_parse.py").read_text()
+
+
+def test_a_resize_does_not_bring_an_older_state_back(store: Path) -> None:
+    """The output is scanned between a resize and what is drawn after it."""
+
+    async def script(app: DsenvApp, pilot: Pilot[int]) -> None:
+        lines, screen = app.state.lines, app.screen
+        assert lines is not None and isinstance(screen, RunScreen) and app.state.details is not None
+        app.state = dataclasses.replace(app.state, lines=None)
+        screen.on_resize(Resize(app.size, app.size))
+        app.update(model.OutputScanned(app.state.details.record["id"], lines))
+        await pilot.pause()
+        assert [part.heading for part in screen.query_one(OutputView)._parts] == ["production (44 B, 3 lines)"]
+
+    play(DsenvApp("last-failed", str(store)), script)

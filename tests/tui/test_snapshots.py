@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import copy
 import dataclasses
 from collections.abc import Callable
@@ -16,6 +15,7 @@ from dsenv.tui import model
 from dsenv.tui.app import DsenvApp
 from dsenv.workflows.reproduce.model import Difference, Item, Reproduction
 from dsenv.workflows.testfile.model import Saved
+from tests.tui.settling import settled
 
 SIZES = [(80, 24), (120, 36)]
 Compare = Callable[..., bool]
@@ -34,18 +34,6 @@ def store(tmp_path: Path) -> str:
         ]
         builder.write()
     return str(tmp_path / "store")
-
-
-async def settled(pilot: Pilot[int]) -> None:
-    app = pilot.app
-    assert isinstance(app, DsenvApp)
-    for _ in range(200):
-        await pilot.pause()
-        working = app._bridge.busy or app._lister.busy or app._scanner.busy
-        if not working and (app.state.loaded or app.state.details):
-            break
-        await asyncio.sleep(0.02)
-    await pilot.pause()
 
 
 def reproduced(app: DsenvApp, verdict: str) -> Reproduction:

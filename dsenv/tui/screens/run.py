@@ -81,11 +81,15 @@ class RunScreen(Screen[None]):
         """In a small terminal the line that failed matters more than the locals."""
         self.set_class(event.size.height < _SMALL, "small")
         if self.ready:
-            self.call_after_refresh(self.render_state, self._owner.state)
+            self.call_after_refresh(self._render_current)
 
     @property
     def _owner(self) -> DsenvApp:
         return cast("DsenvApp", self.app)
+
+    def _render_current(self) -> None:
+        """Show the state as it is by then: it may have changed since this was asked for."""
+        self.render_state(self._owner.state)
 
     def render_state(self, state: model.State) -> None:
         """Show a state."""
