@@ -322,11 +322,11 @@ def test_a_resize_does_not_bring_an_older_state_back(store: Path) -> None:
     """The output is scanned between a resize and what is drawn after it."""
 
     async def script(app: DsenvApp, pilot: Pilot[int]) -> None:
-        lines, screen = app.state.lines, app.screen
-        assert lines is not None and isinstance(screen, RunScreen) and app.state.details is not None
+        lines, screen, run = app.state.lines, app.screen, app._open_run_id()
+        assert lines is not None and isinstance(screen, RunScreen)
         app.state = dataclasses.replace(app.state, lines=None)
         screen.on_resize(Resize(app.size, app.size))
-        app.update(model.OutputScanned(app.state.details.record["id"], lines))
+        app.update(model.OutputScanned(run, lines))
         await pilot.pause()
         assert [part.heading for part in screen.query_one(OutputView)._parts] == ["production (44 B, 3 lines)"]
 
