@@ -6,13 +6,27 @@ conformance suite that each of them passes.
 
 from __future__ import annotations
 
+import dataclasses
 from abc import ABC, abstractmethod
+from collections.abc import Collection
 from typing import ClassVar
 
 from dsenv.config.schema import Workstation
 from dsenv.events import Emit
-from dsenv.models.machine import Identity, Machine, Problem
+from dsenv.models.machine import Identity, Machine, Needs, Price, Problem, Resource
 from dsenv.transports.base import Transport
+
+
+_NOTHING_SPECIAL = Needs()
+
+
+@dataclasses.dataclass(frozen=True)
+class Spec:
+    """A workstation that is wanted."""
+
+    identity: Identity
+    settings: Workstation
+    needs: Needs = _NOTHING_SPECIAL
 
 
 class Provider(ABC):
@@ -38,8 +52,11 @@ class Provider(ABC):
         """All workstations of this user, of all projects."""
 
     @abstractmethod
-    def create(self, identity: Identity, settings: Workstation, emit: Emit) -> Machine:
-        """Make the workstation and return it running. For one that exists: repair what is missing, keep its files."""
+    def create(self, spec: Spec, emit: Emit) -> Machine:
+        """Make the workstation and return it running. For one that exists: repair what is missing, keep its files.
+
+        It works too for one whose local state was lost, as after the laptop was replaced.
+        """
 
     @abstractmethod
     def refresh(self, machine: Machine) -> Machine:
@@ -64,3 +81,38 @@ class CanStop(ABC):
     @abstractmethod
     def start(self, machine: Machine, emit: Emit) -> Machine:
         """Switch it on again. Running already is success."""
+
+
+class CanResize(ABC):
+    """Workstations whose processors and memory can be changed while their files stay."""
+
+    @abstractmethod
+    def resize(self, machine: Machine, spec: Spec, emit: Emit) -> Machine:
+        """Make it what `spec` says; it is stopped for that where it must be. As wanted already is success.
+
+        It ends in the state in which it was. Raises ProviderError, with the old size kept, when that cannot be had.
+        """
+
+
+class HasPrice(ABC):
+    """Workstations that cost money."""
+
+    @abstractmethod
+    def price(self, machine: Machine) -> Price | None:
+        """What it costs; None where the provider cannot say."""
+
+
+class CanAudit(ABC):
+    """Providers whose account can be asked what it holds."""
+
+    @abstractmethod
+    def audit(self, regions: Collection[str] = ()) -> list[Resource]:
+        """Everything of dsenv's in the account, as the account says, whatever is remembered here.
+
+        `regions` are looked at besides those that are in use. A thing is an orphan only when it cannot be part of
+        a workstation any more, never because this machine does not know it.
+        """
+
+    @abstractmethod
+    def remove(self, resource: Resource, emit: Emit) -> None:
+        """Delete one thing that `audit` found. Absent is success."""

@@ -7,16 +7,18 @@ class TestMine(ProviderConformance):
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from dsenv import events
+from dsenv.config import paths
 from dsenv.config.schema import Workstation
 from dsenv.errors import WorkstationNotReadyError
 from dsenv.models.machine import Identity, Machine, State
-from dsenv.providers.base import CanStop, Provider
+from dsenv.providers.base import CanAudit, CanResize, CanStop, HasPrice, Provider, Spec
 
 
 class ProviderConformance:
@@ -33,14 +35,33 @@ class ProviderConformance:
         return Workstation()
 
     @pytest.fixture
+    def spec(self, identity: Identity, settings: Workstation) -> Spec:
+        return Spec(identity, settings)
+
+    @pytest.fixture
+    def bigger(self) -> Workstation | None:
+        """Settings of a larger workstation, where it can be resized. None: that is not tried."""
+        return None
+
+    def lose(self) -> None:
+        """Forget all that is remembered here of workstations, as a new laptop would.
+
+        For providers that keep the workstation itself somewhere else, keys are lost too.
+        """
+        shutil.rmtree(paths.state_dir(), ignore_errors=True)
+
+    @pytest.fixture
     def identity(self, tmp_path: Path) -> Identity:
         return Identity(tmp_path, "conformance", "one")
 
     @pytest.fixture
-    def machine(self, provider: Provider, settings: Workstation, identity: Identity) -> Iterator[Machine]:
-        machine = provider.create(identity, settings, events.ignore)
-        yield machine
-        provider.destroy(machine, events.ignore)
+    def machine(self, provider: Provider, spec: Spec) -> Iterator[Machine]:
+        try:
+            yield provider.create(spec, events.ignore)
+        finally:
+            found = provider.find(spec.identity)
+            if found is not None:
+                provider.destroy(found, events.ignore)
 
     def test_it_can_work_here(self, provider: Provider) -> None:
         assert provider.check() == []
@@ -63,20 +84,72 @@ class ProviderConformance:
         assert machine in provider.machines()
         assert provider.find(Identity(identity.root, identity.project, "other")) is None
 
-    def test_creating_again_keeps_everything(
-        self, provider: Provider, settings: Workstation, machine: Machine, identity: Identity
-    ) -> None:
+    def test_creating_again_keeps_everything(self, provider: Provider, spec: Spec, machine: Machine) -> None:
         with provider.transport(machine) as transport:
             transport.put(b"precious", "file")
-        again = provider.create(identity, settings, events.ignore)
+        again = provider.create(spec, events.ignore)
         assert again == machine
         with provider.transport(again) as transport:
+            assert transport.get("file") == b"precious"
+
+    def test_it_is_found_after_the_local_state_is_lost(self, provider: Provider, spec: Spec, machine: Machine) -> None:
+        with provider.transport(machine) as transport:
+            transport.put(b"precious", "file")
+        self.lose()
+        found = provider.find(spec.identity)
+        assert found is not None
+        assert (found.identity, found.created) == (machine.identity, machine.created)
+        assert [item.identity for item in provider.machines()] == [machine.identity]
+        again = provider.create(spec, events.ignore)
+        with provider.transport(again) as transport:
+            assert transport.get("file") == b"precious"
+
+    def test_it_is_destroyed_after_the_local_state_is_lost(
+        self, provider: Provider, spec: Spec, machine: Machine
+    ) -> None:
+        self.lose()
+        found = provider.find(spec.identity)
+        assert found is not None
+        provider.destroy(found, events.ignore)
+        assert provider.find(spec.identity) is None
+
+    def test_what_it_holds_is_known_to_an_audit(self, provider: Provider, machine: Machine) -> None:
+        if not isinstance(provider, CanAudit):
+            pytest.skip("it holds nothing in an account")
+        own = [item for item in provider.audit() if item.workstation == machine.identity.id]
+        assert own
+        assert [item.orphan for item in own if item.orphan] == []
+        provider.destroy(machine, events.ignore)
+        assert [item for item in provider.audit() if item.workstation == machine.identity.id] == []
+
+    def test_it_has_a_price(self, provider: Provider, machine: Machine) -> None:
+        if not isinstance(provider, HasPrice):
+            pytest.skip("it costs nothing")
+        price = provider.price(machine)
+        assert price is not None
+        assert price.per_hour > price.stopped_per_hour >= 0
+        assert price.so_far >= 0
+
+    def test_resizing_keeps_files(
+        self, provider: Provider, spec: Spec, machine: Machine, bigger: Workstation | None
+    ) -> None:
+        if not isinstance(provider, CanResize) or bigger is None:
+            pytest.skip("its workstations cannot be resized")
+        with provider.transport(machine) as transport:
+            transport.put(b"precious", "file")
+        wanted = Spec(spec.identity, bigger)
+        resized = provider.resize(machine, wanted, events.ignore)
+        assert resized.state is State.RUNNING
+        assert resized.note != machine.note
+        assert provider.resize(resized, wanted, events.ignore) == resized
+        with provider.transport(resized) as transport:
             assert transport.get("file") == b"precious"
 
     def test_two_workstations_are_apart(
         self, provider: Provider, settings: Workstation, machine: Machine, identity: Identity
     ) -> None:
-        other = provider.create(Identity(identity.root, identity.project, "two"), settings, events.ignore)
+        second = Identity(identity.root, identity.project, "two")
+        other = provider.create(Spec(second, settings), events.ignore)
         try:
             assert other.home != machine.home
             assert other.endpoint
@@ -86,18 +159,16 @@ class ProviderConformance:
             provider.destroy(other, events.ignore)
         assert provider.refresh(machine).state is State.RUNNING
 
-    def test_destroying_is_final_and_may_be_repeated(
-        self, provider: Provider, settings: Workstation, identity: Identity
-    ) -> None:
-        machine = provider.create(identity, settings, events.ignore)
+    def test_destroying_is_final_and_may_be_repeated(self, provider: Provider, spec: Spec) -> None:
+        machine = provider.create(spec, events.ignore)
         with provider.transport(machine) as transport:
             transport.put(b"x", "file")
         provider.destroy(machine, events.ignore)
         provider.destroy(machine, events.ignore)
-        assert provider.find(identity) is None
+        assert provider.find(spec.identity) is None
         with pytest.raises(WorkstationNotReadyError):
             provider.refresh(machine)
-        fresh = provider.create(identity, settings, events.ignore)
+        fresh = provider.create(spec, events.ignore)
         try:
             with provider.transport(fresh) as transport:
                 assert transport.run(["test", "-e", "file"]).code == 1

@@ -12,9 +12,9 @@ from dsenv.config import load, paths
 from dsenv.config.schema import Config, Project, Workstation
 from dsenv.errors import UsageError, WorkstationNotReadyError
 from dsenv.events import Cancel
-from dsenv.models.machine import Identity, Machine, State
+from dsenv.models.machine import Identity, Machine, Needs, State
 from dsenv.providers import registry
-from dsenv.providers.base import Provider
+from dsenv.providers.base import Provider, Spec
 from dsenv.state.lock import exclusive
 from dsenv.sync.client import AgentClient
 
@@ -36,6 +36,10 @@ class Target:
     @property
     def sync_file(self) -> Path:
         return self.folder / "sync.json"
+
+    def spec(self, needs: Needs | None = None) -> Spec:
+        """What the provider is asked to make."""
+        return Spec(self.identity, self.settings, needs or Needs())
 
     def find(self) -> Machine | None:
         """The workstation as it is now."""

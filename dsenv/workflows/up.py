@@ -37,7 +37,7 @@ def up(target: Target, *, emit: Emit, cancel: Cancel) -> Up:
     with target.locked(cancel):
         before = target.find()
         with step(emit, "workstation", f"workstation {target.identity.name}") as note:
-            machine = target.provider.create(target.identity, target.settings, emit)
+            machine = target.provider.create(target.spec(), emit)
             note.note = _said(before, machine)
         cancel.check()
         alias = sshconfig.register(machine)

@@ -14,6 +14,7 @@ from dsenv import events
 from dsenv.config.schema import Workstation
 from dsenv.errors import TransportError
 from dsenv.models.machine import Identity
+from dsenv.providers.base import Spec
 from dsenv.providers.local import sshd
 from dsenv.providers.local.provider import LocalProvider
 from dsenv.testing.transports import TransportConformance
@@ -30,7 +31,7 @@ class TestLocalTransport(TransportConformance):
 
 def _connected(root: Path, server: Literal["sshd", "builtin"]) -> Iterator[Transport]:
     provider = LocalProvider()
-    machine = provider.create(Identity(root, "conformance", "default"), Workstation(server=server), events.ignore)
+    machine = provider.create(Spec(Identity(root, "conformance", "default"), Workstation(server=server)), events.ignore)
     try:
         assert machine.note == ("sshd" if server == "sshd" else "built-in server")
         with provider.transport(machine) as transport:

@@ -16,7 +16,7 @@ from dsenv.config.schema import Workstation
 from dsenv.errors import ProviderError, StateError, TransportError, WorkstationNotReadyError
 from dsenv.events import Emit, Notice
 from dsenv.models.machine import Endpoint, Identity, Machine, Problem, State
-from dsenv.providers.base import CanStop, Provider
+from dsenv.providers.base import CanStop, Provider, Spec
 from dsenv.providers.local import asyncssh_launch, keys, server, sshd
 from dsenv.providers.local.layout import Kind, Layout, Saved, agent_python, current_user
 from dsenv.state import store
@@ -54,7 +54,8 @@ class LocalProvider(Provider, CanStop):
                 found.append(self._machine(layout, saved))
         return found
 
-    def create(self, identity: Identity, settings: Workstation, emit: Emit) -> Machine:
+    def create(self, spec: Spec, emit: Emit) -> Machine:
+        identity, settings = spec.identity, spec.settings
         layout = Layout.of(identity)
         saved = Saved.read(layout)
         if saved and self._alive(saved):
@@ -110,7 +111,7 @@ class LocalProvider(Provider, CanStop):
         saved = Saved.read(layout)
         if saved is None:
             raise WorkstationNotReadyError(f"the workstation {machine.identity.name} is gone", hint="dsenv up")
-        return self.create(saved.identity, Workstation(server=saved.kind), emit)
+        return self.create(Spec(saved.identity, Workstation(server=saved.kind)), emit)
 
     def transport(self, machine: Machine) -> Transport:
         from dsenv.transports.ssh import SshTransport

@@ -25,6 +25,7 @@ from dsenv.config.schema import Workstation
 from dsenv.errors import HostKeyError, ProviderError, StateError, TransportError, WorkstationNotReadyError
 from dsenv.models.machine import Identity, Machine, State
 from dsenv.providers import registry
+from dsenv.providers.base import Spec
 from dsenv.providers.local import keys, server, sshd
 from dsenv.providers.local.layout import Layout, Saved, current_user
 from dsenv.providers.local.provider import LocalProvider
@@ -46,7 +47,7 @@ def identity(tmp_path: Path) -> Identity:
 @pytest.fixture
 def machine(identity: Identity, kind: Server) -> Iterator[Machine]:
     provider = LocalProvider()
-    yield provider.create(identity, Workstation(server=kind), events.ignore)
+    yield provider.create(Spec(identity, Workstation(server=kind)), events.ignore)
     found = provider.find(identity)
     if found:
         provider.destroy(found, events.ignore)
@@ -87,7 +88,7 @@ def test_a_crash_is_noticed_and_repaired(machine: Machine, identity: Identity, k
     assert crashed.state is State.CRASHED
     with pytest.raises(WorkstationNotReadyError, match="crashed"):
         provider.transport(crashed)
-    repaired = provider.create(identity, Workstation(server=kind), events.ignore)
+    repaired = provider.create(Spec(identity, Workstation(server=kind)), events.ignore)
     assert repaired.state is State.RUNNING
     assert repaired.endpoint
     assert machine.endpoint
@@ -102,7 +103,7 @@ def test_a_server_that_hangs_is_replaced(machine: Machine, identity: Identity, k
     os.kill(old.pid, signal.SIGSTOP)
     try:
         provider = LocalProvider()
-        repaired = provider.create(identity, Workstation(server=kind), events.ignore)
+        repaired = provider.create(Spec(identity, Workstation(server=kind)), events.ignore)
         assert not old.alive()
         with provider.transport(repaired) as transport:
             assert transport.run(["true"]).code == 0
@@ -118,7 +119,7 @@ def test_it_wakes_after_a_reboot(machine: Machine, identity: Identity, kind: Ser
     found = rebooted.find(identity)
     assert found
     assert found.state is State.CRASHED
-    woken = rebooted.create(identity, Workstation(server=kind), events.ignore)
+    woken = rebooted.create(Spec(identity, Workstation(server=kind)), events.ignore)
     with rebooted.transport(woken) as transport:
         assert transport.get("precious") == b"x"
     rebooted.destroy(woken, events.ignore)  # to the fixture's provider, of this boot, its server is a stranger's
@@ -167,7 +168,7 @@ def test_a_port_that_is_taken_is_replaced_when_it_was_our_choice(
     provider.stop(machine, events.ignore)
     assert machine.endpoint
     with socket.create_server(("127.0.0.1", machine.endpoint.port)):
-        moved = provider.create(identity, Workstation(server=kind), events.ignore)
+        moved = provider.create(Spec(identity, Workstation(server=kind)), events.ignore)
         assert moved.endpoint
         assert moved.endpoint.port != machine.endpoint.port
         with provider.transport(moved) as transport:
@@ -178,7 +179,7 @@ def test_a_port_that_is_taken_is_an_error_when_it_was_asked_for(identity: Identi
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
         with pytest.raises(ProviderError, match=f"port {port}") as caught:
-            LocalProvider().create(identity, Workstation(server=kind, port=port), events.ignore)
+            LocalProvider().create(Spec(identity, Workstation(server=kind, port=port)), events.ignore)
     assert "dsenv.toml" in (caught.value.hint or "")
 
 
@@ -187,13 +188,13 @@ def test_a_port_that_is_taken_says_nothing_against_the_server(identity: Identity
     with socket.create_server(("127.0.0.1", 0)) as listener:
         wanted = Workstation(server="auto", port=listener.getsockname()[1])
         with pytest.raises(ProviderError, match="taken by another program"):
-            LocalProvider().create(identity, wanted, said.append)
+            LocalProvider().create(Spec(identity, wanted), said.append)
     assert said == []
 
 
 def test_a_port_that_was_asked_for_is_used(identity: Identity, kind: Server) -> None:
     provider, port = LocalProvider(), server.free_port()
-    machine = provider.create(identity, Workstation(server=kind, port=port), events.ignore)
+    machine = provider.create(Spec(identity, Workstation(server=kind, port=port)), events.ignore)
     assert machine.endpoint
     assert machine.endpoint.port == port
     provider.destroy(machine, events.ignore)
@@ -224,7 +225,8 @@ def test_the_server_keeps_no_descriptor_of_ours(identity: Identity, kind: Server
     program = (
         "import sys; from pathlib import Path; from dsenv import events; from dsenv.models.machine import Identity;"
         "from dsenv.config.schema import Workstation; from dsenv.providers.local.provider import LocalProvider;"
-        "LocalProvider().create(Identity(Path(sys.argv[1]), 'proj', 'default'), Workstation(server=sys.argv[2]), print)"
+        "from dsenv.providers.base import Spec; identity = Identity(Path(sys.argv[1]), 'proj', 'default');"
+        "LocalProvider().create(Spec(identity, Workstation(server=sys.argv[2])), print)"
     )
     command = [sys.executable, "-c", program, str(identity.root), kind]
     done = subprocess.run(command, capture_output=True, timeout=30, check=False)
@@ -247,14 +249,14 @@ def test_our_server_serves_when_sshd_refuses(
     monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}:{os.environ['PATH']}")
     said: list[events.Event] = []
     provider = LocalProvider()
-    machine = provider.create(identity, Workstation(), said.append)
+    machine = provider.create(Spec(identity, Workstation()), said.append)
     try:
         assert machine.note == "built-in server"
         assert [type(event) for event in said] == [events.Notice]
     finally:
         provider.destroy(machine, events.ignore)
     with pytest.raises(ProviderError, match="did not start") as caught:
-        provider.create(identity, Workstation(server="sshd"), events.ignore)
+        provider.create(Spec(identity, Workstation(server="sshd")), events.ignore)
     assert "denied by policy" in (caught.value.detail or "")
 
 
@@ -289,10 +291,12 @@ from pathlib import Path
 from dsenv import events
 from dsenv.config.schema import Workstation
 from dsenv.models.machine import Identity
+from dsenv.providers.base import Spec
 from dsenv.providers.local.provider import LocalProvider
 
 provider = LocalProvider()
-machine = provider.create(Identity(Path(sys.argv[1]), "proj", "default"), Workstation(server=sys.argv[2]), print)
+identity = Identity(Path(sys.argv[1]), "proj", "default")
+machine = provider.create(Spec(identity, Workstation(server=sys.argv[2])), print)
 try:
     with provider.transport(machine) as transport:
         words = transport.run(["sh", "-c", "id -u; pwd"]).stdout.decode().split()

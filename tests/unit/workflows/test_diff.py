@@ -120,10 +120,11 @@ def test_a_recorded_run_is_a_place() -> None:
 def test_a_workstation_is_a_place(root: Path) -> None:
     from dsenv.models.machine import Identity
     from dsenv.providers import registry
+    from dsenv.providers.base import Spec
 
     provider = registry.load("local")
     project = load.load(root)
-    machine = provider.create(Identity(root, "p", "default"), project.workstation("default"), ignore)
+    machine = provider.create(Spec(Identity(root, "p", "default"), project.workstation("default")), ignore)
     try:
         report = compare("default", "lock")
         assert report.verdict == "identical"
