@@ -16,7 +16,6 @@ from dsenv.events import Emit
 from dsenv.models.machine import Identity, Machine, Needs, Price, Problem, Resource
 from dsenv.transports.base import Transport
 
-
 _NOTHING_SPECIAL = Needs()
 
 
