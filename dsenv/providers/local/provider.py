@@ -16,8 +16,9 @@ from dsenv.config.schema import Workstation
 from dsenv.errors import ProviderError, StateError, TransportError, WorkstationNotReadyError
 from dsenv.events import Emit, Notice
 from dsenv.models.machine import Endpoint, Identity, Machine, Problem, State
+from dsenv.providers import keys
 from dsenv.providers.base import CanStop, Provider, Spec
-from dsenv.providers.local import asyncssh_launch, keys, server, sshd
+from dsenv.providers.local import asyncssh_launch, server, sshd
 from dsenv.providers.local.layout import Kind, Layout, Saved, agent_python, current_user
 from dsenv.state import store
 from dsenv.transports.base import Pty, Transport

@@ -13,7 +13,8 @@ from pathlib import Path
 import pytest
 
 from dsenv.models.machine import Endpoint
-from dsenv.providers.local import asyncssh_server, keys, server
+from dsenv.providers import keys
+from dsenv.providers.local import asyncssh_server, server
 from dsenv.providers.local.layout import Layout, current_user
 from dsenv.testing.transports import TransportConformance
 from dsenv.transports.base import Pty, Transport

@@ -24,9 +24,9 @@ from dsenv.agent.process import Process
 from dsenv.config.schema import Workstation
 from dsenv.errors import HostKeyError, ProviderError, StateError, TransportError, WorkstationNotReadyError
 from dsenv.models.machine import Identity, Machine, State
-from dsenv.providers import registry
+from dsenv.providers import keys, registry
 from dsenv.providers.base import Spec
-from dsenv.providers.local import keys, server, sshd
+from dsenv.providers.local import server, sshd
 from dsenv.providers.local.layout import Layout, Saved, current_user
 from dsenv.providers.local.provider import LocalProvider
 
