@@ -75,7 +75,8 @@ def test_a_folder_that_is_not_there_runs_nothing(rerun: Rerun) -> None:
 
 
 @pytest.mark.skipif(not namespace.available(), reason="this machine refuses mount namespaces")
-def test_a_view_of_its_own(rerun: Rerun) -> None:
+@pytest.mark.parametrize("covered", [False, True])
+def test_a_view_of_its_own(rerun: Rerun, covered: bool) -> None:
     """Recorded files are at their paths, others are hidden, and what is written elsewhere stays in the folder."""
     source, outside = rerun.folder / "recorded.txt", rerun.folder.parent / f"{rerun.folder.name}-outside"
     source.write_text("recorded")
@@ -87,7 +88,8 @@ def test_a_view_of_its_own(rerun: Rerun) -> None:
         f"import os; print(open({str(outside / 'shown')!r}).read(), os.path.exists({str(outside / 'hidden')!r}));"
         f"open({str(outside / 'written')!r}, 'w').write('x')"
     )
-    covered = overlay.available(str(rerun.folder))
+    if covered and not overlay.available(str(rerun.folder)):
+        pytest.skip("this machine has no overlays")
     changes = {
         "staging": str(rerun.folder / "staging"),
         "places": [[str(source), str(outside / "shown")]],
@@ -97,7 +99,7 @@ def test_a_view_of_its_own(rerun: Rerun) -> None:
     done = rerun.run(rerun.plan(program, **changes))
     assert (done.returncode, done.stdout) == (0, "recorded False\n"), done.stderr
     assert (outside / "shown").read_text() == "of today"
-    assert (outside / "written").exists() is not covered
+    assert not covered or not (outside / "written").exists()
 
 
 @pytest.mark.skipif(not memory.available(), reason="this system does not tell what processes use")

@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dsenv.workflows.reproduce import listings
+from tests.measuring import measuring
 
 PRINT = """
 import glob, json, os, pathlib, shutil, sys, tempfile
@@ -31,7 +32,7 @@ print(json.dumps([os.listdir(), os.listdir(b"."), os.listdir(None), [p.name for 
 
 def _run(folder: Path, orders: dict[str, list[str]]) -> Any:
     words = [sys.executable, "-c", PRINT, json.dumps(orders)]
-    environ = {"PYTHONPATH": str(Path(__file__).parents[4])}
+    environ = {"PYTHONPATH": str(Path(__file__).parents[4]), **measuring()}
     return json.loads(subprocess.run(words, cwd=folder, env=environ, check=True, capture_output=True).stdout)
 
 
