@@ -58,6 +58,21 @@ def ago(microseconds: int) -> str:
     return f"{int(seconds)} s ago"
 
 
+def duration(seconds: float) -> str:
+    """How long, in the two largest units that matter."""
+    whole = round(seconds)
+    for size, unit, smaller in ((3600, "h", 60), (60, "min", 1)):
+        if whole >= size:
+            rest = whole % size // smaller
+            return f"{whole // size} {unit}" + (f" {rest} {'min' if unit == 'h' else 's'}" if rest else "")
+    return f"{whole} s"
+
+
+def dollars(amount: float) -> str:
+    """An amount of money, cents where they matter and less where they would hide all of it."""
+    return f"${amount:,.2f}" if amount >= 0.1 or not amount else f"${amount:.4f}"
+
+
 def size(count: float) -> str:
     """Bytes in the largest fitting unit."""
     for unit in ("B", "KiB", "MiB", "GiB"):

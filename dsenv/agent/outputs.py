@@ -1,11 +1,11 @@
-"""What a job left in its tree that was not pushed there: the list of it, and the contents that are asked for."""
+"""What a job left: what of its tree was not pushed there, its record in the store, and contents that are asked for."""
 
 from __future__ import annotations
 
 import os
 from typing import Any, Dict, Iterator, List, Optional
 
-from dsenv.agent import records, tree
+from dsenv.agent import jobs, records, runid, tree
 from dsenv.agent.apply import Tree
 
 _BLOCK = 1 << 20
@@ -20,6 +20,17 @@ def listing(pushed: Tree) -> List[List[Any]]:
         for item in kept.found
         if item.kind != tree.FOLDER and not pushed.is_as_pushed(item)
     ]
+
+
+def record_keys(store: str, run: str) -> List[str]:
+    """The keys of the files of a run's record in a store that is a folder, its entry in the index among them."""
+    day = runid.day(jobs.check_id(run))
+    found = []
+    for folder, wanted in (("runs/{}/{}".format(day, run), ""), ("index/" + day, run + ".json")):
+        for place, _, names in os.walk(os.path.join(store, folder)):
+            below = os.path.relpath(place, store).replace(os.sep, "/")
+            found += [below + "/" + name for name in names if wanted in ("", name) and not name.endswith("~")]
+    return sorted(found)
 
 
 def contents(root: str, known: Dict[str, Optional[str]], missing: List[str]) -> Iterator[bytes]:

@@ -12,6 +12,8 @@ A client sends requests (JSON with `op`) one after the other; each is answered b
     cancel   job, signal, grace                                       -> status
     outputs  root                                                     -> DATA... (a list as JSON), then REPLY
     get      root, known                                              -> DATA... (records), then REPLY
+    record   store, run                                               -> names: the keys of the run's record there
+    watch                                                             -> state, now, stopped: what keeps it up
     release  job                                                      -> removes the job's snapshot
 """
 
@@ -27,6 +29,7 @@ from typing import Any, Callable, Dict, List, Optional
 
 from dsenv.agent import detached, jobs, outputs, protocol, records, relay, tree
 from dsenv.agent.apply import ApplyError, Staging, copy_tree
+from dsenv.agent.idle import watch
 from dsenv.agent.launch import command, environment
 from dsenv.agent.trees import TreeState
 
@@ -62,6 +65,8 @@ class Endpoint:
             "cancel": self._cancel,
             "outputs": self._outputs,
             "get": self._get,
+            "record": self._record,
+            "watch": lambda _: self._reply(**watch.report()),
             "release": self._release,
         }
 
@@ -272,6 +277,9 @@ class Endpoint:
         for frame in records.compress(outputs.contents(str(request["root"]), dict(request["known"]), missing)):
             self._link.send(frame)
         self._reply(missing=missing)
+
+    def _record(self, request: Dict[str, Any]) -> None:
+        self._reply(names=outputs.record_keys(str(request["store"]), str(request["run"])))
 
     def _release(self, request: Dict[str, Any]) -> None:
         jobs.release(self._state, jobs.Job(self._state, str(request["job"])))

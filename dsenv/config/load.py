@@ -116,6 +116,8 @@ def _explain(file: Path, text: str, error: ValidationError) -> ConfigError:
             lines.append(f"{spot}: unknown key {name}{hint}")
         elif problem["type"] == "missing":
             lines.append(f"{spot}: {name} is missing")
+        elif problem["type"] == "value_error":
+            lines.append(f"{spot}: {name}: {problem['msg'].removeprefix('Value error, ')}")
         else:
             message = problem["msg"][0].lower() + problem["msg"][1:]
             lines.append(f"{spot}: {name}: {message}, not {problem['input']!r}")

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
+
+from dsenv.errors import ConfigError
 
 Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,62}$")]
 Platform = Literal["linux-64", "linux-aarch64", "osx-64", "osx-arm64", "win-64"]
@@ -27,6 +29,12 @@ class Environment(_Table):
     python: str = Field("3.11", description="Python version, as 3.11 or 3.11.7.", pattern=r"^3\.\d+(\.\d+)?$")
     platforms: list[Platform] = Field(["linux-64"], description="Platforms that the lock must serve.")
     apt: list[str] = Field([], description="System packages that the code needs.")
+    os: str | None = Field(
+        None,
+        description="What production runs on, as debian-12 or ubuntu-24.04; new workstations get it. Default: the "
+        "distribution whose own Python is the project's.",
+        pattern=r"^[a-z][a-z0-9]*-[0-9][0-9.]*$",
+    )
 
 
 # Providers of ours that know a setting; a plug-in may use any.
@@ -98,6 +106,15 @@ class Workstation(_Table):
         if self.provider == "ssh" and not self.host:
             raise ValueError('ssh needs `host`, a name of your ssh configuration: host = "gpu-box"')
         return self
+
+
+def check(settings: dict[str, Any]) -> Workstation:
+    """Settings of a workstation from elsewhere than dsenv.toml. Raises ConfigError."""
+    try:
+        return Workstation.model_validate(settings)
+    except ValidationError as error:
+        reason = error.errors()[0]["msg"].removeprefix("Value error, ")
+        raise ConfigError(reason, hint="dsenv up --help") from None
 
 
 def providers_of(setting: str) -> list[str]:

@@ -162,7 +162,7 @@ def _checked_facts(document: dict[str, Any], name: str) -> dict[str, Any]:
     """The `[tool.dsenv]` table, its values of the right types: locks come from records too, and so from others."""
     facts: dict[str, Any] = document.get("tool", {}).get("dsenv", {})
     lists = [facts.get(key, []) for key in ("platforms", "apt", "indexes", "roots")]
-    texts = [facts.get(key, "") for key in ("python", "libc", "id", "source-digest")]
+    texts = [facts.get(key, "") for key in ("python", "libc", "os", "id", "source-digest")]
     texts += [item for values in lists if isinstance(values, list) for item in values]
     if not all(isinstance(values, list) for values in lists) or not all(isinstance(item, str) for item in texts):
         raise LockError(f"{name}: the table [tool.dsenv] is damaged", hint=_REMAKE)

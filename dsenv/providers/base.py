@@ -37,6 +37,7 @@ class Provider(ABC):
     """
 
     name: ClassVar[str]
+    owns_machines: ClassVar[bool] = False  # whether its machines are made by us, and ours to install packages on
 
     @abstractmethod
     def check(self) -> list[Problem]:

@@ -52,12 +52,11 @@ class _Places:
 
     def _workstation(self, name: str) -> dict[str, Any]:
         from dsenv.envs import install
-        from dsenv.models.machine import Identity
-        from dsenv.providers import registry
+        from dsenv.workflows.target import open_target
 
         project = self._needed(name)
-        provider = registry.load(project.workstation(name).provider)
-        machine = provider.find(Identity(project.root, project.config.project.name, name))
+        target = open_target(name, project.root)
+        provider, machine = target.provider, target.find()
         if machine is None:
             raise WorkstationNotReadyError(f"there is no workstation {name} yet", hint=f"dsenv up {name}")
         locked = lockfile.read(project.lock_file).id if project.lock_file.is_file() else None

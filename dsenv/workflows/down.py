@@ -7,7 +7,7 @@ import os
 from pathlib import Path
 
 from dsenv.events import Cancel, Emit, step
-from dsenv.workflows import sshconfig
+from dsenv.workflows import chosen, sshconfig
 from dsenv.workflows.stop import running_on
 from dsenv.workflows.target import Target
 
@@ -44,6 +44,7 @@ def down(target: Target, *, emit: Emit, cancel: Cancel) -> Down:
                 sshconfig.forget(machine)
         for name in ("sync.json", "environment.json"):
             (target.folder / name).unlink(missing_ok=True)
+        chosen.forget(target.folder)
     return result
 
 

@@ -109,7 +109,9 @@ def read_spec(project: Loaded) -> spec.Spec:
 def settings_of(project: Loaded) -> make.Settings:
     """The environment settings of dsenv.toml."""
     environment = project.config.environment
-    return make.Settings(project.root, environment.python, tuple(environment.platforms), tuple(environment.apt))
+    return make.Settings(
+        project.root, environment.python, tuple(environment.platforms), tuple(environment.apt), environment.os or ""
+    )
 
 
 def _present(project: Loaded) -> lockfile.Lock | None:

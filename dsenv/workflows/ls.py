@@ -6,10 +6,12 @@ import dataclasses
 import shlex
 
 from dsenv.config import load
-from dsenv.errors import ConfigError, DsenvError
-from dsenv.models.machine import Identity, Machine
+from dsenv.errors import ConfigError, DsenvError, ProviderError
+from dsenv.models.machine import Identity, Machine, Price, State
 from dsenv.providers import registry
+from dsenv.providers.base import HasPrice, Provider
 from dsenv.workflows import sshconfig
+from dsenv.workflows.target import in_use
 
 
 @dataclasses.dataclass(frozen=True)
@@ -23,7 +25,10 @@ class Listed:
     state: str
     alias: str
     created: int  # microseconds since the epoch
-    price_per_hour: float | None  # in US dollars; None where the provider does not say
+    price_per_hour: float | None  # in US dollars, as it is now; None where the provider does not say
+    cost_so_far: float | None  # in US dollars, since it was made
+    region: str
+    started: int | None  # when it was last switched on, in microseconds since the epoch
     note: str
     gone: bool  # whether its project is no longer where it was: moved, removed or renamed
 
@@ -42,12 +47,20 @@ class Listing:
     """All workstations of this user."""
 
     workstations: list[Listed]
+    unasked: dict[str, str] = dataclasses.field(default_factory=dict)  # providers that did not answer, and why
 
 
 def ls() -> Listing:
-    """Of all projects and all providers. Raises ProviderError."""
-    found = [machine for name in registry.names() for machine in registry.load(name).machines()]
-    return Listing([describe(machine) for machine in found])
+    """Of all projects and of all providers that are in use. A provider that cannot be asked is told in `unasked`."""
+    found: list[Listed] = []
+    unasked: dict[str, str] = {}
+    for name in in_use(load.load_if_any()):
+        provider = registry.load(name)
+        try:
+            found += [describe(machine, provider) for machine in provider.machines()]
+        except ProviderError as error:
+            unasked[name] = error.message
+    return Listing(found, unasked)
 
 
 def left_behind(project: str) -> list[Listed]:
@@ -59,8 +72,10 @@ def left_behind(project: str) -> list[Listed]:
     return [item for item in found if item.gone and item.project == project]
 
 
-def describe(machine: Machine) -> Listed:
+def describe(machine: Machine, provider: Provider) -> Listed:
     """A workstation as `ls` and `status` show it."""
+    price = price_of(machine, provider)
+    running = machine.state in {State.RUNNING, State.STARTING}
     return Listed(
         name=machine.identity.name,
         project=machine.identity.project,
@@ -69,10 +84,23 @@ def describe(machine: Machine) -> Listed:
         state=machine.state.value,
         alias=sshconfig.alias_of(machine),
         created=machine.created,
-        price_per_hour=0.0 if machine.shares_files else None,
+        price_per_hour=None if price is None else price.per_hour if running else price.stopped_per_hour,
+        cost_so_far=None if price is None else price.so_far,
+        region=machine.region,
+        started=machine.started,
         note=machine.note,
         gone=_is_gone(machine.identity),
     )
+
+
+def price_of(machine: Machine, provider: Provider) -> Price | None:
+    """What it costs; a price that cannot be asked for now is none."""
+    if machine.shares_files:
+        return Price(0.0, 0.0, 0.0)
+    try:
+        return provider.price(machine) if isinstance(provider, HasPrice) else None
+    except ProviderError:
+        return None
 
 
 def _is_gone(identity: Identity) -> bool:

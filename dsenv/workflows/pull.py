@@ -9,6 +9,7 @@ from dsenv.sync.follow import Follow, Outcome
 from dsenv.sync.ignore import Wanted
 from dsenv.sync.manifest import Memory
 from dsenv.sync.pull import CAP, STEP, Pull, Pulled
+from dsenv.workflows import records
 from dsenv.workflows.ps import find
 from dsenv.workflows.target import Target, agent_client
 
@@ -20,7 +21,10 @@ def pull(
 ) -> Pulled:
     """Bring back what matches `patterns` (default: the project's), from the tree or from the one that `job` had."""
     with agent_client(target) as client:
-        return over(client, target, patterns, job=job, emit=emit, cancel=cancel, cap=cap)
+        pulled = over(client, target, patterns, job=job, emit=emit, cancel=cancel, cap=cap)
+        if job:
+            records.bring(client, target, find(client, target.machine(), job).id, emit=emit, cancel=cancel)
+        return pulled
 
 
 def over(
@@ -63,10 +67,12 @@ def follow(
         if outcome.status == "running" or following.client is None:
             return outcome, Pulled()
         try:
-            return outcome, over(following.client, target, [], job=job, emit=emit, cancel=cancel)
+            pulled = over(following.client, target, [], job=job, emit=emit, cancel=cancel)
         except DsenvError as error:
             emit(Notice(f"the outputs were not brought back: {error.message}; next: dsenv pull", "warning"))
             return outcome, Pulled()
+        records.bring(following.client, target, job, emit=emit, cancel=cancel)
+        return outcome, pulled
     finally:
         following.close()
 

@@ -8,7 +8,6 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from dsenv.agent import runid
-from dsenv.config import paths
 from dsenv.errors import UsageError
 from dsenv.events import Cancel, Emit, step
 from dsenv.models.machine import Machine
@@ -16,7 +15,7 @@ from dsenv.sync.client import AgentClient, RefusedError, as_error
 from dsenv.sync.follow import Console, Follow, Outcome
 from dsenv.sync.pull import Pulled
 from dsenv.transports.base import Pty
-from dsenv.workflows import environment, pull, sync, tasks
+from dsenv.workflows import environment, pull, records, sync, tasks
 from dsenv.workflows.target import Target, agent_client
 
 
@@ -74,16 +73,6 @@ def variables(target: Target, names: Sequence[str]) -> tuple[dict[str, str], lis
         else:
             raise UsageError(f"the variable {key} is not set here", hint=f"export {key}=..., then repeat")
     return values, list(settings.secrets)
-
-
-def store_for(target: Target, machine: Machine) -> str | None:
-    """The store that a run there can write to: the user's own, when the workstation can reach it."""
-    configured = target.project.config.runs.store
-    if configured and "://" in configured:
-        return configured
-    if not machine.shares_files:
-        return f"{machine.home}/.dsenv/runs"
-    return str((target.project.root / configured).absolute()) if configured else str(paths.default_store())
 
 
 def run(target: Target, command: Command, console: Console, *, emit: Emit, cancel: Cancel) -> Ran:
@@ -163,7 +152,7 @@ def _request(
         "project": target.project.config.project.name,
         "group": command.group,
         "prefix": ready.prefix if ready else None,
-        "store": store_for(target, machine),
+        "store": records.store_there(target, machine),
         "detach": command.detach,
         "stdin": command.stdin and not command.detach,
         "tty": command.pty is not None,
@@ -206,6 +195,6 @@ def _follow(
         status=outcome.status,
         exit=outcome.exit,
         signal=outcome.signal,
-        store=store_for(target, machine),
+        store=(records.store_there if command.detach else records.store_at_home)(target, machine),
         outputs=outputs,
     )

@@ -21,4 +21,4 @@ def start(target: Target, *, emit: Emit, cancel: Cancel) -> Listed:
     with target.locked(cancel), step(emit, "start", f"start {name}"):
         machine = target.provider.start(machine, emit)
         sshconfig.register(machine)
-    return describe(machine)
+    return describe(machine, target.provider)

@@ -17,6 +17,8 @@ from dsenv.providers import registry
 from dsenv.providers.base import Provider, Spec
 from dsenv.state.lock import exclusive
 from dsenv.sync.client import AgentClient
+from dsenv.workflows import chosen
+from dsenv.workflows.chosen import Chosen
 
 
 @dataclasses.dataclass(frozen=True)
@@ -27,11 +29,12 @@ class Target:
     settings: Workstation
     provider: Provider
     identity: Identity
+    chosen: Chosen = dataclasses.field(default_factory=Chosen)
 
     @property
     def folder(self) -> Path:
         """What the client remembers of the workstation, whatever its provider."""
-        return paths.state_dir() / "workstations" / self.identity.id
+        return _folder(self.identity)
 
     @property
     def sync_file(self) -> Path:
@@ -63,12 +66,32 @@ class Target:
             yield
 
 
-def open_target(name: str, start: Path | None = None) -> Target:
-    """The workstation `name` of the project at or above `start`. Raises ConfigError, ProviderError."""
+def _folder(identity: Identity) -> Path:
+    return paths.state_dir() / "workstations" / identity.id
+
+
+def open_target(name: str, start: Path | None = None, wanted: Chosen | None = None) -> Target:
+    """The workstation `name` of the project at or above `start`, as it was made.
+
+    With `wanted`, which goes before its settings, as it is to be made. Raises ConfigError, ProviderError.
+    """
     project = load.load(start)
-    settings = project.workstation(name)
-    provider = registry.load(settings.provider)
-    return Target(project, settings, provider, Identity(project.root, project.config.project.name, name))
+    identity = Identity(project.root, project.config.project.name, name)
+    folder = _folder(identity)
+    before, made_by = chosen.read(folder), chosen.made_by(folder)
+    now = wanted.or_else(before) if wanted else before
+    known = name in project.config.workstations or not now.provider
+    settings = now.over(project.workstation(name) if known else Workstation())
+    if wanted is None and made_by not in {None, settings.provider}:
+        # dsenv.toml names another provider by now; the workstation that is there is still the old one's.
+        settings = Workstation.model_construct(provider=made_by)
+    return Target(project, settings, registry.load(settings.provider), identity, now)
+
+
+def in_use(project: load.Loaded | None = None) -> list[str]:
+    """The providers that may have workstations of this user: the others need not be asked, or even be set up."""
+    named = {item.provider for item in project.config.workstations.values()} if project else set()
+    return sorted(({"local"} | named | chosen.providers_in_use()) & set(registry.names()))
 
 
 def open_of(name: str, root: Path) -> Target:
@@ -80,7 +103,7 @@ def open_of(name: str, root: Path) -> Target:
         root = Path(os.path.abspath(root))  # noqa: PTH100 - links of a folder that is gone cannot be followed
     except FileNotFoundError as error:
         raise UsageError("the working folder was deleted", hint="write the whole path that `dsenv ls` shows") from error
-    machines = [machine for provider in registry.names() for machine in registry.load(provider).machines()]
+    machines = [machine for name in in_use() for machine in registry.load(name).machines()]
     found = [item for item in machines if item.identity.name == name and item.identity.root == root]
     if not found:
         raise UsageError(f"there is no workstation {name} of a project in {root}", hint="dsenv ls")

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from time import monotonic
 
 from dsenv.errors import ProviderError
-from dsenv.events import Cancel, Emit, step
-from dsenv.models.machine import Machine, State
-from dsenv.workflows import environment, sshconfig
+from dsenv.events import Cancel, Emit, Event, Notice, StepFinished, step
+from dsenv.models.machine import Machine, Needs, State
+from dsenv.workflows import awake, chosen, environment, needs, packages, sshconfig
 from dsenv.workflows.target import Target
 
 
@@ -22,7 +25,9 @@ class Up:
     home: str
     tree: str
     environment: str | None
-    was: str  # missing, stopped, crashed or running
+    was: str  # missing, stopped, crashed, running, ...
+    seconds: float = 0.0
+    steps: dict[str, float] = dataclasses.field(default_factory=dict)  # seconds by step; some run side by side
 
     @property
     def created(self) -> bool:
@@ -31,20 +36,25 @@ class Up:
 
 def up(target: Target, *, emit: Emit, cancel: Cancel) -> Up:
     """Safe to repeat: what is there and works is left as it is. Raises ProviderError, EnvError, TransportError."""
+    begun = monotonic()
     problems = target.provider.check()
     if problems:
         raise ProviderError(problems[0].message, hint=problems[0].hint)
-    with target.locked(cancel):
+    timed = _Timed(emit)
+    with needs.gathered(target, target.chosen.like) as wanted, target.locked(cancel):
+        _check_provider(target)
+        chosen.write(target.folder, target.chosen, target.settings.provider)
         before = target.find()
-        with step(emit, "workstation", f"workstation {target.identity.name}") as note:
-            machine = target.provider.create(target.spec(), emit)
+        with step(timed, "workstation", f"workstation {target.identity.name}") as note:
+            machine = target.provider.create(target.spec(wanted), timed)
             note.note = _said(before, machine)
         cancel.check()
         alias = sshconfig.register(machine)
         ready = environment.known(target, machine) if before and before.state is State.RUNNING else None
         if ready is None:
-            with target.provider.transport(machine) as transport:
-                ready = environment.ensure(target, machine, transport, emit, cancel)
+            ready = _furnish(target, machine, wanted, timed, cancel)
+            if before and before.state is State.STOPPED:
+                _tell_why_it_was_off(target, machine, timed)
     return Up(
         name=target.identity.name,
         provider=machine.provider,
@@ -54,11 +64,52 @@ def up(target: Target, *, emit: Emit, cancel: Cancel) -> Up:
         tree=machine.tree,
         environment=ready.prefix if ready else None,
         was=before.state.value if before else "missing",
+        seconds=monotonic() - begun,
+        steps=timed.seconds,
     )
+
+
+def _furnish(target: Target, machine: Machine, wanted: Needs, emit: Emit, cancel: Cancel) -> environment.Ready | None:
+    """The environment and the system packages, side by side: neither needs the other."""
+    if machine.shares_files or not wanted.packages:
+        with target.provider.transport(machine) as transport:
+            return environment.ensure(target, machine, transport, emit, cancel)
+    with (
+        target.provider.transport(machine) as one,
+        target.provider.transport(machine) as other,
+        ThreadPoolExecutor(1) as pool,
+    ):
+        installing = pool.submit(packages.ensure, target.provider, machine, wanted.packages, other, emit, cancel)
+        try:
+            ready = environment.ensure(target, machine, one, emit, cancel)
+        except BaseException:
+            other.close()  # the thread must not be waited for
+            raise
+        installing.result()
+        return ready
+
+
+def _check_provider(target: Target) -> None:
+    """A workstation does not change its provider: the one of before would be forgotten while it costs money."""
+    before = chosen.made_by(target.folder)
+    if before in {None, target.settings.provider}:
+        return
+    name = target.identity.name
+    raise ProviderError(
+        f"the workstation {name} was made by {before}, and {target.settings.provider} is asked for now",
+        hint=f"dsenv down {name}, then repeat; or give the new one another name",
+    )
+
+
+def _tell_why_it_was_off(target: Target, machine: Machine, emit: Emit) -> None:
+    why = awake.stopped_because(target, machine)
+    if why:
+        emit(Notice(f"{target.identity.name} had switched itself off: {why}"))
 
 
 def plan(target: Target) -> Up:
     """What `up` would find and do; changes nothing."""
+    _check_provider(target)
     machine = target.find()
     return Up(
         name=target.identity.name,
@@ -72,6 +123,20 @@ def plan(target: Target) -> Up:
     )
 
 
+class _Timed:
+    """Passes events on, one at a time whichever thread they come from, and adds up what the steps took."""
+
+    def __init__(self, emit: Emit) -> None:
+        self._emit, self._lock = emit, threading.Lock()
+        self.seconds: dict[str, float] = {}
+
+    def __call__(self, event: Event) -> None:
+        with self._lock:
+            if isinstance(event, StepFinished):
+                self.seconds[event.step] = round(self.seconds.get(event.step, 0.0) + event.seconds, 3)
+            self._emit(event)
+
+
 def _said(before: Machine | None, now: Machine) -> str:
     word = {None: "created", State.STOPPED: "woken", State.CRASHED: "repaired", State.RUNNING: "running"}
-    return f"{word[before.state if before else None]}, {now.note}"
+    return f"{word.get(before.state if before else None, 'ready')}, {now.note}"

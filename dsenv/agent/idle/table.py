@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from typing import Dict, Iterator, List, NamedTuple
 
-_TICKS = float(os.sysconf("SC_CLK_TCK")) if hasattr(os, "sysconf") else 100.0
+TICKS = float(os.sysconf("SC_CLK_TCK")) if hasattr(os, "sysconf") else 100.0
 
 
 class Process(NamedTuple):
@@ -45,7 +45,7 @@ class Table:
         if fields[0] in (b"Z", b"X"):
             return
         comm = head.partition(b"(")[2].decode("utf-8", "replace")
-        process = Process(pid, int(fields[1]), comm, words, int(fields[19]) / _TICKS)
+        process = Process(pid, int(fields[1]), comm, words, int(fields[19]) / TICKS)
         self.processes[pid] = process
         self._children.setdefault(process.parent, []).append(process)
 

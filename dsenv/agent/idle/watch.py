@@ -11,7 +11,7 @@ import time
 from typing import Any, Dict, List, Optional
 
 from dsenv.agent.idle import decide, limits, load, people, work
-from dsenv.agent.idle.table import Table
+from dsenv.agent.idle.table import TICKS, Table
 
 STATE = "/run/dsenv/watch.json"
 STOPPED = "/var/lib/dsenv/stopped.json"
@@ -20,10 +20,8 @@ STOPPED = "/var/lib/dsenv/stopped.json"
 def look(state: Optional[Dict[str, Any]], wanted: limits.Limits) -> decide.Seen:
     """Look at everything that could be work."""
     table = Table()
-    first = table.processes.get(1)
-    began = first.began if first else 0.0
-    with open("/proc/uptime") as source:
-        now = float(source.read().split()[0]) - began
+    began = _began()
+    now = _now(began)
     with open("/proc/sys/kernel/random/boot_id") as source:
         boot = "{}:{:.2f}".format(source.read().strip(), began)
     counters = load.sample(now, container=began > 60)
@@ -32,6 +30,28 @@ def look(state: Optional[Dict[str, Any]], wanted: limits.Limits) -> decide.Seen:
         before = {}
     reasons = [*people.sessions(table), *people.terminals(table), *work.jobs(table), *work.kernels(table)]
     return decide.Seen(boot, now, counters, reasons + load.reasons(before, counters, wanted))
+
+
+def _began() -> float:
+    """When this machine was switched on, in seconds since its kernel started: a container is younger than that."""
+    with open("/proc/1/stat", "rb") as source:
+        return int(source.read().rpartition(b")")[2].split()[19]) / TICKS
+
+
+def _now(began: float) -> float:
+    with open("/proc/uptime") as source:
+        return float(source.read().split()[0]) - began
+
+
+def report() -> Dict[str, Any]:
+    """What a client is told: `state` as the last look left it, `now`, and why the machine last switched itself off.
+
+    `now` is in seconds since it was switched on, as the times of the state are. What is not there is None.
+    """
+    now: Optional[float] = None
+    with contextlib.suppress(OSError):
+        now = _now(_began())
+    return {"state": read_state(), "now": now, "stopped": read_state(STOPPED)}
 
 
 def main(arguments: List[str]) -> int:

@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
 from dsenv.cli.options import Json, Workstation
+
+if TYPE_CHECKING:
+    from dsenv.workflows.ls import Listed
+    from dsenv.workflows.status import Status
 
 
 def status(name: Workstation = "default", json: Json = False) -> None:
-    """Show one workstation: its state, what it has, and what runs on it.
+    """Show one workstation: its state, what it costs, what runs on it, what keeps it up and when it stops.
 
     Example: dsenv status
     """
@@ -25,11 +32,38 @@ def status(name: Workstation = "default", json: Json = False) -> None:
         for item in ls.left_behind(target.identity.project):
             diagnostics.write(item.advice)
         return
-    lines = [
-        f"{name}: {result.workstation.state} ({result.workstation.provider}, {result.workstation.note})",
-        f"  ssh          {result.workstation.alias}",
-        f"  home         {result.home}",
-        f"  environment  {result.environment or 'none for the present lock; dsenv up'}",
-    ]
-    lines += [f"  run          {job.id}  {' '.join(job.command)}" for job in result.running]
-    output.write("\n".join(lines))
+    output.write("\n".join(_lines(name, result, result.workstation)))
+
+
+def _lines(name: str, result: Status, item: Listed) -> Iterator[str]:
+    yield f"{name}: {item.state} ({', '.join(filter(None, (item.provider, item.region, item.note)))})"
+    yield f"  ssh          {item.alias}"
+    yield f"  home         {result.home}"
+    yield f"  environment  {result.environment or 'none for the present lock; dsenv up'}"
+    if item.price_per_hour is not None and (item.price_per_hour or item.cost_so_far):
+        yield f"  costs        {_costs(item)}"
+    for job in result.running:
+        yield f"  run          {job.id}  {' '.join(job.command)}"
+    yield from _awake(result)
+
+
+def _costs(item: Listed) -> str:
+    from dsenv.wording import dollars
+
+    so_far = f", {dollars(item.cost_so_far)} so far" if item.cost_so_far is not None else ""
+    return f"{dollars(item.price_per_hour or 0.0)} an hour{so_far}"
+
+
+def _awake(result: Status) -> Iterator[str]:
+    from dsenv.wording import duration
+
+    awake = result.awake
+    if awake is None:
+        return
+    if awake.kept_up_by:
+        yield f"  kept up by   {'; '.join(awake.kept_up_by)}"
+    else:
+        yield f"  idle for     {duration(awake.idle_seconds)}"
+    if awake.stops_in_seconds is not None:
+        why = "when idle for so long" if awake.because == "idle" else "its life time is over then"
+        yield f"  stops in     {duration(awake.stops_in_seconds)} ({why})"

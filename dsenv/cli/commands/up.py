@@ -2,24 +2,42 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
+import typer
+
 from dsenv.cli.options import DryRun, Json, ProgressOption, Workstation
 
 
 def up(
-    name: Workstation = "default", dry_run: DryRun = False, json: Json = False, progress: ProgressOption = "auto"
+    name: Workstation = "default",
+    provider: Annotated[
+        str | None, typer.Option("--provider", metavar="P", help="local, docker, aws or ssh; default: dsenv.toml's.")
+    ] = None,
+    size: Annotated[
+        str | None, typer.Option("--size", metavar="S", help="At least this: cpu=8,mem=32,gpu=1 (mem in GB).")
+    ] = None,
+    like: Annotated[
+        str | None, typer.Option("--like", metavar="run:ID", help="Like the machine of a recorded run.")
+    ] = None,
+    dry_run: DryRun = False,
+    json: Json = False,
+    progress: ProgressOption = "auto",
 ) -> None:
     """Make a workstation, or wake or repair the one that is there, with the locked environment on it.
 
-    Safe to repeat.
+    Safe to repeat. What is said here holds until `dsenv down`.
 
-    Example: dsenv up
+    Example: dsenv up big --provider aws --size cpu=8,mem=32
     """
     from dsenv.cli import diagnostics, output
     from dsenv.events import Cancel
+    from dsenv.wording import duration
     from dsenv.workflows import up as workflow
+    from dsenv.workflows.chosen import Chosen
     from dsenv.workflows.target import open_target
 
-    target = open_target(name)
+    target = open_target(name, wanted=Chosen(provider, size, like))
     if dry_run:
         result = workflow.plan(target)
     else:
@@ -28,7 +46,7 @@ def up(
     if json:
         output.write_json(result)
     elif dry_run:
-        doing = {"missing": "would be created", "running": "is running already"}
+        doing = {"missing": f"would be created on {result.provider}", "running": "is running already"}
         output.write(f"{result.name} {doing.get(result.was, f'is {result.was} and would be started')}")
     else:
-        output.write(f"{result.name} is running; ssh {result.alias}")
+        output.write(f"{result.name} is running; ssh {result.alias} (ready after {duration(result.seconds)})")

@@ -25,6 +25,7 @@ class Settings:
     python: str
     platforms: tuple[str, ...]
     apt: tuple[str, ...] = ()
+    os: str = ""  # as /etc/os-release names it: debian-12
 
 
 def make(
@@ -111,6 +112,7 @@ def _facts(spec: Spec, asked: Spec, settings: Settings, built: Sequence[local.Bu
         python=settings.python,
         platforms=settings.platforms,
         apt=settings.apt,
+        os=settings.os,
         roots=(*spec.requirements, *(item.name for item in built)),
         source=local.relative_to_project(asked.file, settings.root),
         source_digest=asked.digest(),
@@ -132,8 +134,9 @@ def stale(lock: lockfile.Lock, spec: Spec, settings: Settings) -> list[str]:
         ("python", settings.python),
         ("platforms", list(settings.platforms)),
         ("apt", sorted(settings.apt)),
+        ("os", settings.os),
     ):
-        if facts.get(key) != now:
+        if facts.get(key, "") != now:
             reasons.append(f"`{key}` in dsenv.toml changed: {facts.get(key)!r} was locked, {now!r} is asked for")
     for wheel in lock.local_wheels:
         if lock.folder and not (lock.folder / wheel.path).is_file():

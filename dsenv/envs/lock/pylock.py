@@ -30,6 +30,7 @@ class Facts:
     indexes: tuple[str, ...]
     built: tuple[dict[str, str], ...]
     dsenv: str
+    os: str = ""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -81,6 +82,7 @@ def _facts_table(document: dict[str, Any], facts: Facts, glibc: tuple[int, int])
         "python": facts.python,
         "platforms": list(facts.platforms),
         "apt": sorted(facts.apt),
+        **({"os": facts.os} if facts.os else {}),
         "libc": f"glibc {glibc[0]}.{glibc[1]}" if glibc > (0, 0) else "",
         "source": facts.source,
         "source-digest": facts.source_digest,
