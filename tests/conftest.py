@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
+pytest_plugins = ["tests.lab.fixtures"]
+
 # No database of examples: the checkout may be read-only, and a run must not depend on the one before.
 settings.register_profile("dsenv", database=None, deadline=None)
 settings.load_profile("dsenv")
