@@ -20,10 +20,21 @@ def ensure(file: Path) -> str:
         except (ValueError, UnsupportedAlgorithm):
             key = None  # cut off by a full disk or a crash: a new one costs nothing but the pin, which is made anew
     if not isinstance(key, Ed25519PrivateKey):
-        key = Ed25519PrivateKey.generate()
-        private = key.private_bytes(
-            serialization.Encoding.PEM, serialization.PrivateFormat.OpenSSH, serialization.NoEncryption()
-        )
+        private, made = new()
         store.write_bytes(file, private)
+        return made
     public = key.public_key().public_bytes(serialization.Encoding.OpenSSH, serialization.PublicFormat.OpenSSH)
     return public.decode()
+
+
+def new() -> tuple[bytes, str]:
+    """A new pair: the private key as the file that OpenSSH reads, and the public one as a line."""
+    from cryptography.hazmat.primitives import serialization
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+    key = Ed25519PrivateKey.generate()
+    private = key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.OpenSSH, serialization.NoEncryption()
+    )
+    public = key.public_key().public_bytes(serialization.Encoding.OpenSSH, serialization.PublicFormat.OpenSSH)
+    return private, public.decode()

@@ -17,7 +17,7 @@ from dsenv import events
 from dsenv.config import paths
 from dsenv.config.schema import Workstation
 from dsenv.errors import WorkstationNotReadyError
-from dsenv.models.machine import Identity, Machine, State
+from dsenv.models.machine import Endpoint, Identity, Machine, State
 from dsenv.providers.base import CanAudit, CanResize, CanStop, HasPrice, Provider, Spec
 
 
@@ -151,10 +151,14 @@ class ProviderConformance:
         second = Identity(identity.root, identity.project, "two")
         other = provider.create(Spec(second, settings), events.ignore)
         try:
-            assert other.home != machine.home
+            with provider.transport(machine) as transport:
+                transport.put(b"x", "file")
+            with provider.transport(other) as transport:
+                assert transport.run(["test", "-e", "file"]).code == 1
             assert other.endpoint
             assert machine.endpoint
-            assert other.endpoint.host_key != machine.endpoint.host_key
+            if _where(other.endpoint) != _where(machine.endpoint):  # else it is one machine with two homes
+                assert other.endpoint.host_key != machine.endpoint.host_key
         finally:
             provider.destroy(other, events.ignore)
         assert provider.refresh(machine).state is State.RUNNING
@@ -189,3 +193,7 @@ class ProviderConformance:
         assert provider.start(started, events.ignore).state is State.RUNNING
         with provider.transport(started) as transport:
             assert transport.get("file") == b"precious"
+
+
+def _where(endpoint: Endpoint) -> tuple[str, int, tuple[str, ...]]:
+    return endpoint.host, endpoint.port, endpoint.proxy

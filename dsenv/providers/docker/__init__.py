@@ -1,0 +1,1 @@
+"""Workstations as containers. The docker SDK is known here and nowhere else."""

@@ -1,0 +1,42 @@
+"""Containers against the suite of all providers."""
+
+from __future__ import annotations
+
+import shutil
+
+import pytest
+
+from dsenv.config import paths
+from dsenv.config.schema import Workstation
+from dsenv.providers import registry
+from dsenv.providers.base import Provider
+from dsenv.testing.providers import ProviderConformance
+from tests.lab import base_image
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="session")
+def image() -> str:
+    problems = registry.load("docker").check()
+    if problems:
+        pytest.skip(problems[0].message)
+    return base_image.ensure()
+
+
+class TestDocker(ProviderConformance):
+    @pytest.fixture
+    def provider(self) -> Provider:
+        return registry.load("docker")
+
+    @pytest.fixture
+    def settings(self, image: str) -> Workstation:
+        return Workstation(provider="docker", image=image, size="mem=1")
+
+    @pytest.fixture
+    def bigger(self, image: str) -> Workstation:
+        return Workstation(provider="docker", image=image, size="mem=2,cpu=1.5")
+
+    def lose(self) -> None:
+        super().lose()
+        shutil.rmtree(paths.workstations_dir())
