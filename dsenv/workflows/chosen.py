@@ -12,6 +12,7 @@ from dsenv.state import store
 
 _VERSION = 1
 _FILE = "chosen.json"
+_SETTINGS = ("provider", "size", "instance_type")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -20,27 +21,33 @@ class Chosen:
 
     provider: str | None = None
     size: str | None = None
+    instance_type: str | None = None
     like: str | None = None
 
     def over(self, settings: Workstation) -> Workstation:
         """The settings with the choice. Raises ConfigError for what the chosen provider does not know."""
-        values = {name: value for name in ("provider", "size") if (value := getattr(self, name)) is not None}
+        values = {name: value for name in _SETTINGS if (value := getattr(self, name)) is not None}
         if not values:
             return settings
         kept = {name: getattr(settings, name) for name in settings.model_fields_set}
         if self.provider not in {None, settings.provider}:
             kept = {}  # those of another provider mean nothing here
+        if self.size:
+            kept.pop("instance_type", None)
         return check(kept | values)
 
     def or_else(self, before: Chosen) -> Chosen:
         """This choice, and where it says nothing the one of before."""
-        return Chosen(self.provider or before.provider, self.size or before.size, self.like or before.like)
+        size, kind = self.size, self.instance_type
+        if not size and not kind:  # one of them says how large; the other one is then of no meaning any more
+            size, kind = before.size, before.instance_type
+        return Chosen(self.provider or before.provider, size, kind, self.like or before.like)
 
 
 def read(folder: Path) -> Chosen:
     """What was chosen for the workstation that is remembered in `folder`."""
     value = store.read(folder / _FILE, version=_VERSION) or {}
-    return Chosen(**{name: value.get(name) for name in ("provider", "size", "like")})
+    return Chosen(**{name: value.get(name) for name in (*_SETTINGS, "like")})
 
 
 def write(folder: Path, chosen: Chosen, provider: str) -> None:

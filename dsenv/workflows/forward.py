@@ -6,11 +6,12 @@ import contextlib
 import dataclasses
 from collections.abc import Callable, Sequence
 
-from dsenv.errors import UsageError
-from dsenv.events import Cancel
+from dsenv.errors import HostKeyError, TransportError, UsageError
+from dsenv.events import Cancel, Emit, Notice
 from dsenv.workflows.target import Target
 
 _ALIVE_SECONDS = 15.0
+_MIN_WAIT_SECONDS, _MAX_WAIT_SECONDS = 0.5, 20.0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -35,15 +36,38 @@ def parse(words: Sequence[str]) -> list[tuple[int, int]]:
 
 
 def forward(
-    target: Target, ports: Sequence[tuple[int, int]], ready: Callable[[list[Forwarded]], None], *, cancel: Cancel
+    target: Target,
+    ports: Sequence[tuple[int, int]],
+    ready: Callable[[list[Forwarded]], None],
+    *,
+    emit: Emit,
+    cancel: Cancel,
 ) -> None:
-    """Forward until `cancel`; `ready` is called once when all ports listen. Raises TransportError when it is cut."""
-    with contextlib.ExitStack() as stack:
-        transport = stack.enter_context(target.provider.transport(target.machine()))
-        opened = []
-        for here, there in ports:
-            port = stack.enter_context(transport.forward(here, there)).local_port
-            opened.append(Forwarded(port, there, f"http://127.0.0.1:{port}"))
-        ready(opened)
-        while not cancel.wait(_ALIVE_SECONDS):
-            transport.run(["true"], timeout=_ALIVE_SECONDS)
+    """Forward until `cancel`; `ready` is called once when all ports listen.
+
+    A connection that is cut is made again, to wherever the workstation is by then, and the ports here stay the same.
+    Raises TransportError when it cannot be made at first, WorkstationNotReadyError when the workstation is off.
+    """
+    wanted, told, wait = list(ports), False, 0.0
+    while not cancel.wait(wait):
+        try:
+            with contextlib.ExitStack() as stack:
+                transport = stack.enter_context(target.provider.transport(target.machine()))
+                for number, (here, there) in enumerate(wanted):
+                    forwarded = stack.enter_context(transport.forward(here, there))
+                    wanted[number] = (forwarded.local_port, there)
+                if told:
+                    emit(Notice("connected again"))
+                else:
+                    ready([Forwarded(here, there, f"http://127.0.0.1:{here}") for here, there in wanted])
+                told, wait = True, 0.0
+                while not cancel.wait(_ALIVE_SECONDS):
+                    transport.run(["true"], timeout=_ALIVE_SECONDS)
+        except HostKeyError:
+            raise
+        except TransportError as error:
+            if not told:
+                raise
+            if not wait:
+                emit(Notice(f"{error.message}; connecting again", "warning"))
+            wait = min(_MAX_WAIT_SECONDS, wait * 2 or _MIN_WAIT_SECONDS)

@@ -17,6 +17,9 @@ def up(
     size: Annotated[
         str | None, typer.Option("--size", metavar="S", help="At least this: cpu=8,mem=32,gpu=1 (mem in GB).")
     ] = None,
+    instance_type: Annotated[
+        str | None, typer.Option("--instance-type", metavar="TYPE", help="Of the cloud, as m7i.2xlarge.")
+    ] = None,
     like: Annotated[
         str | None, typer.Option("--like", metavar="run:ID", help="Like the machine of a recorded run.")
     ] = None,
@@ -37,7 +40,7 @@ def up(
     from dsenv.workflows.chosen import Chosen
     from dsenv.workflows.target import open_target
 
-    target = open_target(name, wanted=Chosen(provider, size, like))
+    target = open_target(name, wanted=Chosen(provider, size, instance_type, like))
     if dry_run:
         result = workflow.plan(target)
     else:
