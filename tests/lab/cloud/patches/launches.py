@@ -56,7 +56,10 @@ def _launch(world: World, before: Any, self: Any) -> Any:
     count = int(get("MaxCount", if_none=get("MinCount", if_none="1")))
     image = _resolved(self, str(get("ImageId") or ""))
     spot = get("InstanceMarketOptions.MarketType") == "spot"
-    quotas.enforce(self.ec2_backend, str(get("InstanceType", "m1.small")), count, spot=spot)
+    instance_type = str(get("InstanceType", "m1.small"))
+    if not quotas.vcpus(instance_type):
+        raise refusal("InvalidParameterValue", f"Invalid value '{instance_type}' for InstanceType.")
+    quotas.enforce(self.ec2_backend, instance_type, count, spot=spot)
     changed = {"MinCount": count, "ImageId": image or None}
     self._get_param = lambda name, *a, **k: changed[name] if name in changed else get(name, *a, **k)
     world.launching.now = True
