@@ -14,6 +14,7 @@ from pathlib import Path
 from dsenv.errors import UsageError
 
 _EPOCH = (1980, 1, 1, 0, 0, 0)
+_CLIENT_MAIN = "from dsenv.cli.main import main\nimport sys\nsys.exit(main())\n"
 _MAIN = "from dsenv.agent.__main__ import main\nimport sys\nsys.exit(main())\n"
 
 
@@ -54,6 +55,33 @@ def agent_archive() -> bytes:
             _add(archive, path, source)
             _add(archive, f"{path}c", _byte_code(path, source))
     return b"#!/usr/bin/env python3\n" + buffer.getvalue()
+
+
+@cache
+def client_archive() -> bytes:
+    """The client as a zipapp, for a workstation that has its dependencies; the same bytes for the same source.
+
+    Without what only a person in front of it needs: the TUI, and suites for tests.
+    """
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
+        _add(archive, "__main__.py", _CLIENT_MAIN.encode())
+        for path, source in sorted(_sources(files("dsenv"), "dsenv")):
+            if not path.startswith(("dsenv/tui/", "dsenv/testing/")):
+                _add(archive, path, source)
+        for path, content in sorted(_contents(templates(), "dsenv/_templates")):
+            _add(archive, path, content)
+    return buffer.getvalue()
+
+
+def _contents(folder: Traversable, prefix: str) -> list[tuple[str, bytes]]:
+    found = []
+    for item in folder.iterdir():
+        if item.is_dir():
+            found += _contents(item, f"{prefix}/{item.name}") if item.name != "__pycache__" else []
+        else:
+            found.append((f"{prefix}/{item.name}", item.read_bytes()))
+    return found
 
 
 def _byte_code(path: str, source: bytes) -> bytes:

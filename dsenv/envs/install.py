@@ -138,11 +138,11 @@ def on(
     """
     with step(emit, "environment", _TITLE) as note:
         command = deploy(transport, python)
-        wanted = request(lock, uv=_uv_on(transport), wheels=_put_wheels(transport, lock)) | {"envs_dir": envs_dir}
+        wanted = request(lock, uv=uv_on(transport), wheels=_put_wheels(transport, lock)) | {"envs_dir": envs_dir}
         return _described(_converse(transport, [*command, "install", "-"], wanted, emit, cancel), note)
 
 
-def _uv_on(transport: Transport) -> str:
+def uv_on(transport: Transport) -> str:
     """A uv on the workstation: ours at its own path when the machine is this one, the one that was put there, or
     a copy of ours. Raises InstallError for a machine of another kind that has none.
     """

@@ -25,17 +25,17 @@ _GB = 1e9
 
 
 @contextmanager
-def gathered(target: Target, like: str | None = None) -> Iterator[Needs]:
+def gathered(target: Target, like: str | Needs | None = None) -> Iterator[Needs]:
     """What the workstation of `target` needs. Its files are there until the block ends.
 
-    `like` is `run:ID`. Raises UsageError, UnknownRunError, RecordError, LockError.
+    `like` is `run:ID`, or what `of_record` says. Raises UsageError, UnknownRunError, RecordError, LockError.
     """
     file = target.project.lock_file
     lock = lockfile.read(file) if file.is_file() else None
     environment = target.project.config.environment
     facts: Mapping[str, Any] = lock.facts if lock else {}
     python = str(facts.get("python") or environment.python)
-    recorded = _recorded(like) if like else Needs()
+    recorded = like if isinstance(like, Needs) else _recorded(like) if like else Needs()
     with tempfile.TemporaryDirectory(prefix="dsenv-needs-") as folder:
         yield Needs(
             os=recorded.os or str(facts.get("os") or environment.os or _OS_OF_PYTHON.get(_minor(python), "")),
@@ -67,11 +67,16 @@ def _recorded(like: str) -> Needs:
     if kind != "run" or not colon or not word:
         raise UsageError(f"{like} is nothing that a workstation can be like", hint="for example: --like run:last")
     store = open_store(store_url(None))
-    facts = Record(store, index.find(store, word)).data.get("fingerprint", {})
+    return of_record(Record(store, index.find(store, word)))
+
+
+def of_record(record: Record) -> Needs:
+    """A machine like the one of a recorded run. Raises UsageError for one that was no Linux."""
+    facts = record.data.get("fingerprint", {})
     system, cpu, limits = (dict(facts.get(name) or {}) for name in ("os", "cpu", "limits"))
     if system.get("system") not in {None, "Linux"}:
         raise UsageError(
-            f"{word} ran on {system['system']}, and workstations are Linux", hint="name what you want with --size"
+            f"{record.id} ran on {system['system']}, and workstations are Linux", hint="name what you want with --size"
         )
     # What a control group allowed is what the run had, whatever the machine around it was.
     quota = limits.get("cpu_limit")

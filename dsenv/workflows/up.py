@@ -34,14 +34,17 @@ class Up:
         return self.was == "missing"
 
 
-def up(target: Target, *, emit: Emit, cancel: Cancel) -> Up:
-    """Safe to repeat: what is there and works is left as it is. Raises ProviderError, EnvError, TransportError."""
+def up(target: Target, *, like: Needs | None = None, emit: Emit, cancel: Cancel) -> Up:
+    """Safe to repeat: what is there and works is left as it is. `like` goes before what was chosen.
+
+    Raises ProviderError, EnvError, TransportError.
+    """
     begun = monotonic()
     problems = target.provider.check()
     if problems:
         raise ProviderError(problems[0].message, hint=problems[0].hint)
     timed = _Timed(emit)
-    with needs.gathered(target, target.chosen.like) as wanted, target.locked(cancel):
+    with needs.gathered(target, like or target.chosen.like) as wanted, target.locked(cancel):
         _check_provider(target)
         chosen.write(target.folder, target.chosen, target.settings.provider)
         before = target.find()

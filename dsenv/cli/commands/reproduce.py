@@ -42,6 +42,10 @@ def reproduce(
         Path | None,
         typer.Option("--test", metavar="FILE", help="Save it as a pytest: fails now, passes once it is fixed."),
     ] = None,
+    on: Annotated[
+        str | None,
+        typer.Option("--on", metavar="NAME", help="On this workstation; `docker`: in a container made for it."),
+    ] = None,
     keep: Annotated[bool, typer.Option("--keep", help="Keep the scratch folder and say where it is.")] = False,
     yes: options.Yes = False,
     dry_run: options.DryRun = False,
@@ -65,7 +69,7 @@ def reproduce(
         raise UsageError(f"--code {code} is not known", hint="use --code recorded or --code working-tree")
     if clock not in {None, "recorded"}:
         raise UsageError(f"--clock {clock} is not known", hint="use --clock recorded")
-    plain = no_tui or json or dry_run or pdb or clock or test or not (sys.stdin.isatty() and sys.stdout.isatty())
+    plain = no_tui or json or dry_run or pdb or clock or test or on or not (sys.stdin.isatty() and sys.stdout.isatty())
     if not plain:
         from dsenv.tui import app
 
@@ -73,12 +77,19 @@ def reproduce(
     if run is None:
         raise UsageError("which run?", hint="dsenv reproduce last-failed, or list them with `dsenv runs --failed`")
     if test is not None:
-        if pdb or keep or clock or code != "recorded":
+        if pdb or keep or clock or on or code != "recorded":
             raise UsageError(
                 "--test reproduces the recorded code as it is", hint="give no option but --yes with --test"
             )
         _save(run, store, test, yes=yes, dry_run=dry_run, json=json, progress=progress)
         return
+    if on is not None:
+        words = {"--code": code, "--clock": clock, "--progress": progress if progress != "auto" else None}
+        switches = {"--pdb": pdb, "--keep": keep, "--dry-run": dry_run, "--json": json}
+        passed = [word for name, value in words.items() if value for word in (name, value)]
+        raise typer.Exit(
+            _elsewhere(run, store, on, [*passed, *(name for name in switches if switches[name])], progress)
+        )
     from dsenv.workflows import reproduce as workflow
 
     settings = workflow.Options(code=cast("CodeChoice", code), debug=pdb, keep=keep, clock=clock is not None)
@@ -104,6 +115,25 @@ def _reproduce(run: str, store: str | None, settings: Options, *, dry_run: bool,
     else:
         output.write("\n".join(_result_lines(result)))
     return result.verdict
+
+
+def _elsewhere(run: str, store: str | None, on: str, passed: list[str], progress: str) -> int:
+    """Its output and its exit code are those of the same command on the workstation."""
+    from dsenv.cli import diagnostics, terminal
+    from dsenv.events import Cancel
+    from dsenv.workflows import elsewhere
+    from dsenv.workflows import reproduce as workflow
+
+    if "--dry-run" in passed and elsewhere.makes_container(on):
+        output.write("would make a container like the machine of the recorded run, reproduce it there, and destroy it")
+        return 0
+    pty = terminal.pty() if "--pdb" in passed else None
+    console = terminal.TerminalConsole(raw=pty is not None, stdin=pty is not None, detachable=False)
+    wanted = elsewhere.Wanted(passed, tree="working-tree" in passed, keep="--keep" in passed)
+    record = workflow.open_record(run, store)
+    with diagnostics.listener(diagnostics.mode(progress)) as emit, console.active():
+        outcome = elsewhere.reproduce(record, on, wanted, console, pty=pty, emit=emit, cancel=Cancel())
+    return outcome.code
 
 
 def _save(run: str, store: str | None, file: Path, *, yes: bool, dry_run: bool, json: bool, progress: str) -> None:
