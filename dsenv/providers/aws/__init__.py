@@ -1,0 +1,1 @@
+"""Workstations on Amazon EC2."""
