@@ -16,7 +16,7 @@ from tests.lab.connecting import USER_DATA, Account, host_key, outcome, output, 
 if TYPE_CHECKING:
     import paramiko
 
-TOKEN = "c2VjcmV0"
+CORE = "arn:aws:iam::aws:policy/AmazonSSMManagedInstanceCore"
 TRUST = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Principal": {"Service": "ec2.amazonaws.com"}}]}
 
 
@@ -43,6 +43,7 @@ def host(running_lab: Lab) -> Iterator[Host]:
     account = Account(running_lab, "fast")
     iam = account.client("iam")
     iam.create_role(RoleName="fast", AssumeRolePolicyDocument=json.dumps(TRUST))
+    iam.attach_role_policy(RoleName="fast", PolicyArn=CORE)
     iam.create_instance_profile(InstanceProfileName="fast")
     iam.add_role_to_instance_profile(InstanceProfileName="fast", RoleName="fast")
     request = account.request(
@@ -58,6 +59,7 @@ def host(running_lab: Lab) -> Iterator[Host]:
     account.close()
     iam.remove_role_from_instance_profile(InstanceProfileName="fast", RoleName="fast")
     iam.delete_instance_profile(InstanceProfileName="fast")
+    iam.detach_role_policy(RoleName="fast", PolicyArn=CORE)
     iam.delete_role(RoleName="fast")
 
 
@@ -98,6 +100,8 @@ def test_what_no_group_lets_in_is_dropped(host: Host) -> None:
 
 def test_a_session_needs_no_open_port(host: Host) -> None:
     account = host.account
+    known = account.client("ssm").describe_instance_information()["InstanceInformationList"]
+    assert [row["InstanceId"] for row in known] == [host.id]
     account.ec2.revoke_security_group_ingress(GroupId=account.group, IpPermissions=account.ssh_only())
     try:
         assert outcome(host.facts["PublicIpAddress"], 22) == "silent"

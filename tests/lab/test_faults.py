@@ -137,6 +137,8 @@ def test_limits_of_the_account_are_kept(lab: Lab, account: Account) -> None:
     assert code(run, **account.request(InstanceType="p5.48xlarge")) == "VcpuLimitExceeded"
     assert code(run, **account.request(InstanceType="t9.none")) == "InvalidParameterValue"
     assert code(run, **account.request(UserData="x" * 16385)) == "InvalidParameterValue"
+    assert code(run, **account.request(InstanceType="t4g.small")) == "InvalidParameterValue"  # another architecture
+    assert code(run, **account.request(Placement={"AvailabilityZone": "us-east-1e"})) == "Unsupported"
     listed = account.client("service-quotas").list_service_quotas(ServiceCode="ec2")["Quotas"]
     assert {"L-1216C47A", "L-417A185B"} <= {quota["QuotaCode"] for quota in listed}
 

@@ -38,9 +38,11 @@ def test_a_stop_keeps_the_disk_and_changes_the_public_address(account: Account) 
     assert outcome(before["PublicIpAddress"], 22) == "silent"
     assert outcome(before["PrivateIpAddress"], 22) == "silent"
     account.ec2.modify_instance_attribute(InstanceId=instance, InstanceType={"Value": "t3.small"})
+    hook = "#cloud-boothook\n#!/bin/sh\necho later > /opt/hook\n"
+    account.ec2.modify_instance_attribute(InstanceId=instance, UserData={"Value": hook.encode()})
     account.ec2.start_instances(InstanceIds=[instance])
     with account.connect(instance) as client:
-        assert output(client, "cat ~/file") == "kept"
+        assert output(client, "cat ~/file /opt/hook").split() == ["kept", "later"]
         assert host_key(client) == key
     after = account.describe(instance)
     assert after["InstanceType"] == "t3.small"

@@ -89,6 +89,15 @@ def user(backend: Any, image_id: str) -> str:
     return "ec2-user"
 
 
+def zones(backend: Any, instance_type: str) -> list[str]:
+    """The zones of a region that have a type and a default subnet, in order."""
+    from moto.ec2.models.instance_types import INSTANCE_TYPE_OFFERINGS
+
+    offered = INSTANCE_TYPE_OFFERINGS["availability-zone"].get(backend.region_name, ())
+    having = {one["Location"] for one in offered if one["InstanceType"] == instance_type}
+    return sorted(having & set(backend.get_default_subnets()))
+
+
 def write(path: Path) -> Path:
     """The file from which moto takes its images."""
     rows = [

@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from tests.lab.cloud import prices, protocol, quotas
+from tests.lab.cloud import catalog, prices, protocol, quotas
 from tests.lab.cloud.control import Control
 from tests.lab.cloud.faults import Fault, Faults
 from tests.lab.cloud.protocol import Request
@@ -103,7 +103,8 @@ class Front:
 
         backend = ec2_backends[ACCOUNT][request.region]
         if not subnet:
-            return str(min(backend.get_default_subnets(), default=""))
+            wanted = str(request.params.get("InstanceType", ""))
+            return min(catalog.zones(backend, wanted), default="")
         known = {s.id: s.availability_zone for zone in backend.subnets.values() for s in zone.values()}
         return str(known.get(subnet, ""))
 

@@ -109,11 +109,18 @@ class World:
         try:
             getattr(self, f"_{what}")(box)
         except Exception as error:  # noqa: BLE001 - whatever it was, the host is lost and the API says so
-            box.because("Server.InternalError", f"Internal error on launch: {error}"[:300])
-            box.state = "terminated"
+            self._failed(box, what, error)
         finally:
             box.wanted = None
             say(f"{what} {box.id} -> {box.state} {time.monotonic() - began:.2f}s {box.instance._reason}")
+
+    def _failed(self, box: Box, what: str, error: Exception) -> None:
+        say(f"{what} {box.id} failed: {type(error).__name__}: {error}")
+        if what == "create":
+            box.instance.terminate()
+        else:
+            box.state = "terminated" if what == "terminate" else "stopped"
+        box.because("Server.InternalError", "Internal error on launch")
 
     def _create(self, box: Box) -> None:
         self.containers.create(box.id, box.private, box.user)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from tests.lab.cloud.patches.replacing import refusal, replaces
+from tests.lab.cloud.patches.replacing import replaces
 from tests.lab.cloud.world import World
 
 
@@ -22,12 +22,6 @@ def apply(world: World) -> None:
         if instance_id is None and attachment is not None:
             instance_id = attachment.instance.id
         return before(self, volume_id, instance_id, device_path)
-
-    @replaces(EBSBackend, "delete_volume")
-    def delete(before: Any, self: Any, volume_id: str) -> Any:
-        if self.get_volume(volume_id).attachment is not None:
-            raise refusal("VolumeInUse", f"Volume {volume_id} is currently attached")
-        return before(self, volume_id)
 
     @replaces(Instance, "setup_defaults")
     def setup_defaults(_: Any, self: Any) -> None:

@@ -93,6 +93,7 @@ def _hosts(world: World) -> None:
         if not named.get("subnet_id") and not any("SubnetId" in nic for nic in named.get("nics") or ()):
             _default_subnet(self, named)
         _primary_interface(named)
+        _possible(self, image_id, named)
         reservation = before(self, image_id, count, *rest, **named)
         for instance in reservation.instances:
             box = Box(instance, self, catalog.user(self, instance.image_id))
@@ -106,7 +107,7 @@ def _hosts(world: World) -> None:
 def _default_subnet(backend: Any, named: dict[str, Any]) -> None:
     """Where moto falls back to EC2-Classic, which is gone: the zone's default subnet, or that of any zone."""
     subnets = backend.get_default_subnets()
-    zone = named.get("placement") or min(subnets, default=None)
+    zone = named.get("placement") or min(catalog.zones(backend, named["instance_type"]), default=None)
     if zone not in subnets:
         raise refusal("MissingInput", "No subnets found for the default VPC. Please specify a subnet.")
     nics = named.get("nics") or ()
@@ -114,6 +115,28 @@ def _default_subnet(backend: Any, named: dict[str, Any]) -> None:
         nics[0]["SubnetId"] = subnets[zone].id
     named["subnet_id"] = subnets[zone].id
     named.setdefault("associate_public_ip", None)
+
+
+def _possible(backend: Any, image_id: str, named: dict[str, Any]) -> None:
+    """The zone has the type, and the type can run the image."""
+    from moto.ec2.models.instance_types import INSTANCE_TYPES
+
+    wanted = named["instance_type"]
+    subnet = named.get("subnet_id") or next(nic["SubnetId"] for nic in named["nics"] if "SubnetId" in nic)
+    zone = backend.get_subnet(subnet).availability_zone
+    if zone not in catalog.zones(backend, wanted):
+        message = (
+            f"Your requested instance type ({wanted}) is not supported in your requested Availability Zone ({zone})"
+        )
+        raise refusal("Unsupported", f"{message}. Please retry your request by not specifying an Availability Zone.")
+    able = INSTANCE_TYPES[wanted]["ProcessorInfo"]["SupportedArchitectures"]
+    image = backend.amis.get(image_id)
+    if image is not None and image.architecture not in able:
+        raise refusal(
+            "InvalidParameterValue",
+            f"The architecture '{able[0]}' of the specified instance type does not match the architecture "
+            f"'{image.architecture}' of the specified AMI.",
+        )
 
 
 def _primary_interface(named: dict[str, Any]) -> None:

@@ -49,9 +49,16 @@ def apply(world: World) -> None:
 
 
 def _managed(box: Box, region: str) -> bool:
-    """The agent registers an instance only with the credentials of an instance profile."""
-    profile = box.backend.iam_instance_profile_associations.get(box.id)
-    return box.state == "running" and box.backend.region_name == region and profile is not None
+    """The agent registers an instance only with credentials of a role that may do so."""
+    association = box.backend.iam_instance_profile_associations.get(box.id)
+    if box.state != "running" or box.backend.region_name != region or association is None:
+        return False
+    return any(_may_register(role) for role in association.iam_instance_profile.roles)
+
+
+def _may_register(role: Any) -> bool:
+    attached = any(arn.endswith("/AmazonSSMManagedInstanceCore") for arn in role.managed_policies)
+    return attached or any("ssm:UpdateInstanceInformation" in str(text) for text in role.policies.values())
 
 
 def _information(box: Box) -> dict[str, str]:

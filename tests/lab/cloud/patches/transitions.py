@@ -1,10 +1,12 @@
 """Start, stop, reboot and terminate move real machines and pass through pending, stopping and shutting-down.
 
-moto jumps to the end, starts what was terminated, and changes the type of a running instance.
+moto jumps to the end, starts what was terminated, changes the type of a running instance, and knows neither another
+shutdown behavior nor other user data.
 """
 
 from __future__ import annotations
 
+import base64
 import copy
 from typing import Any
 
@@ -84,6 +86,7 @@ def _keep_elastic_address(instance: Any) -> None:
 
 def _attributes() -> None:
     from moto.core.responses import EmptyResult
+    from moto.core.types import Base64EncodedString
     from moto.ec2.models.instances import InstanceBackend
     from moto.ec2.responses.instances import InstanceResponse
 
@@ -96,9 +99,14 @@ def _attributes() -> None:
 
     @replaces(InstanceResponse, "modify_instance_attribute")
     def respond(before: Any, self: Any) -> Any:
+        instance, change = self._get_param("InstanceId"), self.ec2_backend.modify_instance_attribute
         behavior = self._get_param("InstanceInitiatedShutdownBehavior.Value")
-        if behavior is None:
+        data = self._get_param("UserData.Value")
+        if behavior is None and data is None:
             return before(self)
-        name = "instance_initiated_shutdown_behavior"
-        self.ec2_backend.modify_instance_attribute(self._get_param("InstanceId"), name, behavior)
+        if behavior is not None:
+            change(instance, "instance_initiated_shutdown_behavior", behavior)
+        else:
+            # It was decoded when the request was read; moto decodes it again.
+            change(instance, "user_data", Base64EncodedString(base64.b64encode(data).decode()))
         return EmptyResult()
