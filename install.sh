@@ -181,6 +181,11 @@ system_packages() {
     has git || missing="$missing git"
     has tmux || missing="$missing tmux"
     has ps || missing="$missing procps"
+    # The test cloud: machines in containers, made without any registry.
+    [ -x /usr/sbin/dockerd ] || has dockerd || missing="$missing docker.io"
+    [ -x /usr/sbin/debootstrap ] || has debootstrap || missing="$missing debootstrap"
+    [ -x /usr/sbin/iptables ] || has iptables || missing="$missing iptables"
+    [ -x /usr/sbin/ip ] || has ip || missing="$missing iproute2"
     [ -n "$missing" ] || return 0
     # shellcheck disable=SC2086 - one word for each package
     if has apt-get && is_root; then

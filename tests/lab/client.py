@@ -189,6 +189,11 @@ class Lab:
             raise LabError(f"{argv} ended with {done.returncode}: {done.stderr[-1000:]}")
         return done.stdout
 
+    def put(self, instance: str, path: str, data: bytes) -> None:
+        """Write a file of root's on the host."""
+        argv = ("docker", "exec", "-i", instance, "sh", "-c", 'cat > "$0"', path)
+        subprocess.run(argv, input=data, check=True, timeout=60)
+
     def console(self, instance: str) -> str:
         return subprocess.run(["docker", "logs", instance], capture_output=True, text=True, check=True).stdout
 

@@ -23,7 +23,8 @@ def pytest_unconfigure(config: pytest.Config) -> None:
         docker.leave()
 
 
-def _unavailable(reason: str) -> None:
+def unavailable(reason: str) -> None:
+    """Skip the test that needs what is missing; where it must not be missing, fail it."""
     if os.environ.get("CI", "").lower() in ("1", "true"):
         pytest.fail(reason, pytrace=False)
     pytest.skip(reason)
@@ -34,7 +35,7 @@ def engine() -> None:
     """A Docker Engine that answers."""
     reason = docker.use()
     if reason:
-        _unavailable(reason)
+        unavailable(reason)
 
 
 @pytest.fixture(scope="session")

@@ -66,7 +66,7 @@ def serve(chosen: argparse.Namespace, ranges: addresses.Ranges) -> None:
         if chosen.parent:
             threading.Thread(target=_follow, args=(chosen.parent, server), daemon=True).start()
         _announce(chosen, server.server_port, ranges)
-        server.serve_forever()
+        server.serve_forever(poll_interval=0.05)
     finally:
         metadata.shutdown()
         world.close()
@@ -98,10 +98,9 @@ def _sweep(containers: Any, ranges: addresses.Ranges) -> None:
     """What labs left that were killed: of this slot, and of those that nobody holds."""
     from tests.lab.cloud.net import Net
 
-    containers.sweep()
-    for other in addresses.abandoned(ranges):
-        containers.sweep(other)
-        Net(other).close()
+    for left in addresses.abandoned(ranges, containers.slots()):
+        containers.sweep(left)
+        Net(left).close()
 
 
 def _follow(parent: int, server: Any) -> None:

@@ -8,7 +8,7 @@ import json
 import random
 import subprocess
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path
 from typing import IO
@@ -16,6 +16,7 @@ from typing import IO
 from tests.lab import locks
 
 SLOTS = 16
+LABEL = "dsenv.lab.slot"
 METADATA = "169.254.169.254"
 
 
@@ -46,7 +47,7 @@ class Ranges:
     @property
     def label(self) -> str:
         """The mark of everything that the engine holds for this slot."""
-        return f"dsenv.lab.slot={self.slot}"
+        return f"{LABEL}={self.slot}"
 
     def free(self, taken: set[IPv4Network]) -> bool:
         return not any(mine.overlaps(other) for mine in (self.private, self.public) for other in taken)
@@ -62,10 +63,12 @@ def reserve() -> tuple[Ranges, IO[str]]:
     raise RuntimeError(f"all {SLOTS} slots for labs are taken, or this machine needs their addresses itself")
 
 
-def abandoned(mine: Ranges) -> Iterator[Ranges]:
-    """The other slots that no living lab holds. Each is kept while the caller works on it."""
-    for slot in range(SLOTS):
-        if slot != mine.slot and (lock := locks.take(f"slot-{slot}")):
+def abandoned(mine: Ranges, slots: Iterable[int]) -> Iterator[Ranges]:
+    """Those of the slots that no other living lab holds. Each is kept while the caller works on it."""
+    for slot in slots:
+        if slot == mine.slot:
+            yield mine
+        elif lock := locks.take(f"slot-{slot}"):
             with lock:
                 yield Ranges(slot)
 

@@ -8,7 +8,7 @@ import threading
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from tests.lab.cloud.addresses import Ranges
+from tests.lab.cloud.addresses import LABEL, Ranges
 
 # systemd wants its own control groups and may mount; SYS_BOOT lets reboot(2) end the container with a code that
 # says which it was. `--privileged` would need rights that a virtual machine may not have itself.
@@ -112,6 +112,12 @@ class Containers:
         label = (ranges or self._ranges).label
         for found in self._api.containers(all=True, quiet=True, filters={"label": label}):
             self.remove(found["Id"])
+
+    def slots(self) -> set[int]:
+        """The slots of which the engine holds anything: a lab opens its network first and removes it last."""
+        marked = {"filters": {"label": LABEL}}
+        found = [*self._api.containers(all=True, **marked), *self._api.networks(**marked)]
+        return {int(thing["Labels"][LABEL]) for thing in found}
 
     def watch(self, ended: Callable[[str, int], None]) -> None:
         def work() -> None:

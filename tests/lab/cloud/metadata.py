@@ -25,7 +25,7 @@ def serve(world: World) -> ThreadingHTTPServer:
     tokens: dict[str, tuple[str, float]] = {}
     handler = type("Handler", (_Handler,), {"world": world, "tokens": tokens})
     server = ThreadingHTTPServer((world.ranges.gateway, METADATA_PORT), handler)
-    threading.Thread(target=server.serve_forever, name="metadata", daemon=True).start()
+    threading.Thread(target=server.serve_forever, args=(0.05,), name="metadata", daemon=True).start()
     return server
 
 

@@ -53,7 +53,6 @@ class Net:
 
     def open(self) -> None:
         ranges = self._ranges
-        self.close()
         bridge = ("-o", f"com.docker.network.bridge.name={ranges.bridge}")
         subnet = ("--subnet", str(ranges.private), "--gateway", ranges.gateway, "--label", ranges.label)
         call("docker", "network", "create", *subnet, *bridge, ranges.bridge)
@@ -68,11 +67,13 @@ class Net:
         for table in ("nat", "filter"):
             for line in call("iptables", "-w", "-t", table, "-S").splitlines():
                 # The engine takes its own rules away with the network; these carry our mark.
-                if line.startswith("-A") and f"--comment {ranges.bridge}" in line:
-                    call("iptables", "-w", "-t", table, "-D", *line.split()[1:], check=False)
+                chain, _, rule = line.removeprefix("-A ").partition(" ")
+                if f"--comment {ranges.bridge} " in rule:
+                    call("iptables", "-w", "-t", table, "-D", chain, *rule.split(), check=False)
         call("ip", "route", "del", str(ranges.public), "dev", ranges.bridge, check=False)
-        call("docker", "network", "rm", ranges.bridge, check=False)
         call("ip", "route", "del", "blackhole", str(ranges.public), check=False)
+        # Last: while it is there, a sweep knows that something is left.
+        call("docker", "network", "rm", ranges.bridge, check=False)
 
     def _rules(self) -> Iterator[tuple[str, str, list[str]]]:
         ranges = self._ranges
