@@ -184,6 +184,7 @@ system_packages() {
     # The test cloud: machines in containers, made without any registry.
     [ -x /usr/sbin/dockerd ] || has dockerd || missing="$missing docker.io"
     [ -x /usr/sbin/debootstrap ] || has debootstrap || missing="$missing debootstrap"
+    [ -e /usr/share/keyrings/debian-archive-keyring.gpg ] || missing="$missing debian-archive-keyring"
     [ -x /usr/sbin/iptables ] || has iptables || missing="$missing iptables"
     [ -x /usr/sbin/ip ] || has ip || missing="$missing iproute2"
     [ -n "$missing" ] || return 0

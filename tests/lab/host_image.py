@@ -48,7 +48,7 @@ RUN mkdir -p /etc/lab/dmi && echo {DMI} | tee /etc/lab/dmi/system-uuid > /etc/la
  && python3 -m compileall -q /usr/lib/python3/dist-packages/cloudinit
 STOPSIGNAL SIGRTMIN+3
 ENV container=docker
-CMD ["/sbin/init"]
+CMD ["/bin/sh", "/etc/lab/boot"]
 """
 FILES = {
     "etc/cloud/ds-identify.cfg": "policy: enabled\n",
@@ -67,6 +67,11 @@ manage_etc_hosts: false
 apt_preserve_sources_list: true
 ssh_genkeytypes: [ed25519, ecdsa]
 output: {all: '| tee -a /var/log/cloud-init-output.log /dev/console > /dev/null'}
+""",
+    # Where there is one hierarchy of control groups, the engine gives it to a container read-only; systemd needs more.
+    "etc/lab/boot": """\
+[ ! -e /sys/fs/cgroup/cgroup.controllers ] || mount -o remount,rw /sys/fs/cgroup
+exec /sbin/init
 """,
     "etc/ssh/sshd_config.d/lab.conf": "PasswordAuthentication no\nUseDNS no\n",
 }
@@ -94,7 +99,7 @@ def _build(base: str, name: str) -> None:
             entry.mode = 0o644
             tar.addfile(entry, io.BytesIO(text.encode()))
     # The old builder: the new one is a plug-in that the distribution's package lacks.
-    argv = ["env", "DOCKER_BUILDKIT=0", "docker", "build", "-q", "--network", "bridge", "-t", name, "-"]
+    argv = ["env", "DOCKER_BUILDKIT=0", "docker", "build", "-q", "--force-rm", "--network", "bridge", "-t", name, "-"]
     done = subprocess.run(argv, input=context.getvalue(), capture_output=True, check=False)
     if done.returncode:
         raise RuntimeError(f"docker build of {name}: {(done.stdout + done.stderr).decode(errors='replace')[-3000:]}")

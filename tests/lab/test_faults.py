@@ -149,6 +149,8 @@ def test_prices_and_images_are_known(lab: Lab, account: Account) -> None:
     assert '"USD": "0.0104000000"' in pricing.get_products(ServiceCode="AmazonEC2", Filters=wanted)["PriceList"][0]
     disk = [{"Type": "TERM_MATCH", "Field": "volumeApiName", "Value": "gp3"}]
     assert '"USD": "0.0800000000"' in pricing.get_products(ServiceCode="AmazonEC2", Filters=disk)["PriceList"][0]
+    spot = account.ec2.describe_spot_price_history(InstanceTypes=["t3.micro"], ProductDescriptions=["Linux/UNIX"])
+    assert {row["SpotPrice"] for row in spot["SpotPriceHistory"]} == {"0.003640"}
     ssm = account.client("ssm")
     ubuntu = "/aws/service/canonical/ubuntu/server/24.04/stable/current/arm64/hvm/ebs-gp3/ami-id"
     image = ssm.get_parameter(Name=ubuntu)["Parameter"]["Value"]

@@ -22,19 +22,23 @@ METADATA = "169.254.169.254"
 
 @dataclasses.dataclass(frozen=True)
 class Ranges:
-    """The addresses, names and ports of one lab; `slot` tells it from the others on this machine."""
+    """The addresses and names of one lab; `slot` tells it from the others on this machine.
+
+    `family` is which block the addresses are from: the second is for machines whose own network is all of 10/8.
+    """
 
     slot: int
+    family: int = 0
 
     @property
     def private(self) -> IPv4Network:
         """The default VPC of every region, and what the bridge carries."""
-        return IPv4Network(f"10.{60 + self.slot}.0.0/16")
+        return IPv4Network((f"10.{60 + self.slot}.0.0/16", f"100.{96 + self.slot}.0.0/16")[self.family])
 
     @property
     def public(self) -> IPv4Network:
         """A part of the range that is set aside for benchmarks: no host of the Internet has it."""
-        return IPv4Network(f"198.18.{self.slot * 4}.0/22")
+        return IPv4Network(f"198.{18 + self.family}.{self.slot * 4}.0/22")
 
     @property
     def gateway(self) -> str:
@@ -57,9 +61,9 @@ def reserve() -> tuple[Ranges, IO[str]]:
     """The first slot that is free, and the lock that keeps it until the file is closed or the process dies."""
     taken = set(_in_use())
     for slot in range(SLOTS):
-        ranges = Ranges(slot)
-        if ranges.free(taken) and (lock := locks.take(f"slot-{slot}")):
-            return ranges, lock
+        free = [ranges for ranges in _families(slot) if ranges.free(taken)]
+        if free and (lock := locks.take(f"slot-{slot}")):
+            return free[0], lock
     raise RuntimeError(f"all {SLOTS} slots for labs are taken, or this machine needs their addresses itself")
 
 
@@ -67,10 +71,15 @@ def abandoned(mine: Ranges, slots: Iterable[int]) -> Iterator[Ranges]:
     """Those of the slots that no other living lab holds. Each is kept while the caller works on it."""
     for slot in slots:
         if slot == mine.slot:
-            yield mine
+            yield from _families(slot)
         elif lock := locks.take(f"slot-{slot}"):
             with lock:
-                yield Ranges(slot)
+                yield from _families(slot)
+
+
+def _families(slot: int) -> Iterator[Ranges]:
+    yield Ranges(slot, 0)
+    yield Ranges(slot, 1)
 
 
 def _in_use() -> Iterator[IPv4Network]:

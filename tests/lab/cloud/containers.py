@@ -14,6 +14,7 @@ from tests.lab.cloud.addresses import LABEL, Ranges
 # says which it was. `--privileged` would need rights that a virtual machine may not have itself.
 CAPABILITIES = ["SYS_ADMIN", "SYS_BOOT", "NET_ADMIN"]
 POWERED_OFF, REBOOTED = 130, 129
+_UNCONFINED = ["seccomp=unconfined", "apparmor=unconfined"]
 _TEMPORARY = {"/run": "exec,mode=755", "/run/lock": ""}
 
 
@@ -41,7 +42,7 @@ class Containers:
     def _create(self, name: str, private: str | None, **options: Any) -> None:
         api, ranges = self._api, self._ranges
         host = api.create_host_config(
-            cap_add=CAPABILITIES, security_opt=["seccomp=unconfined"], tmpfs=_TEMPORARY, network_mode=ranges.bridge
+            cap_add=CAPABILITIES, security_opt=_UNCONFINED, tmpfs=_TEMPORARY, network_mode=ranges.bridge
         )
         host["CgroupnsMode"] = "private"
         network = api.create_networking_config({ranges.bridge: api.create_endpoint_config(ipv4_address=private)})

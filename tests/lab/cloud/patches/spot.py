@@ -1,14 +1,17 @@
 """RunInstances with a spot market leaves a request that can be found, cancelled, and that ends with its instance.
 
-moto marks the instance and forgets the request.
+moto marks the instance and forgets the request. Spot prices are of today, and a share of those on demand.
 """
 
 from __future__ import annotations
 
 from typing import Any
 
+from tests.lab.cloud import prices
 from tests.lab.cloud.patches.replacing import replaces
 from tests.lab.cloud.world import World
+
+SHARE = 0.35
 
 
 class Request:
@@ -57,8 +60,11 @@ class Request:
 
 
 def apply(world: World) -> None:
+    from moto.core.responses import ActionResult
+    from moto.core.utils import utcnow
     from moto.ec2.models.spot_requests import SpotRequestBackend
     from moto.ec2.responses.instances import InstanceResponse
+    from moto.ec2.responses.spot_instances import SpotInstances
 
     @replaces(InstanceResponse, "run_instances")
     def run_instances(before: Any, self: Any) -> Any:
@@ -72,6 +78,21 @@ def apply(world: World) -> None:
                 instance.spot_persistent = request.type == "persistent"
                 self.ec2_backend.spot_instance_requests[request.id] = request
         return answer
+
+    @replaces(SpotInstances, "describe_spot_price_history")
+    def history(_: Any, self: Any) -> Any:
+        wanted, filters = self._get_param("InstanceTypes", []), self._filters_from_querystring()
+        rows = [
+            {
+                "InstanceType": offer["InstanceType"],
+                "ProductDescription": "Linux/UNIX",
+                "SpotPrice": f"{SHARE * (prices.of(offer['InstanceType']) or 0):.6f}",
+                "AvailabilityZone": offer["Location"],
+                "Timestamp": utcnow(),
+            }
+            for offer in self.ec2_backend.describe_spot_price_history(wanted, filters)
+        ]
+        return ActionResult({"SpotPriceHistory": rows})
 
     @replaces(SpotRequestBackend, "cancel_spot_instance_requests")
     def cancel(before: Any, self: Any, request_ids: list[str]) -> Any:
