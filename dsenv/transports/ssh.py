@@ -25,6 +25,7 @@ from dsenv.transports.base import (
     command_line,
     put_command,
 )
+from dsenv.transports.proxy import Proxy
 
 # paramiko.config imports invoke for `Match exec`, which we never read: half of paramiko's start-up time.
 with absent("invoke"):
@@ -72,8 +73,18 @@ class SshTransport(Transport):
     def __init__(self, endpoint: Endpoint, *, timeout: float = _CONNECT_SECONDS) -> None:
         """Connect, check the host key against the pinned one, authenticate. Raises TransportError or HostKeyError."""
         self._where = f"{endpoint.host_key_alias} ({endpoint.host}:{endpoint.port})"
-        with _translated(self._where, "cannot connect to"):
-            self._transport = _connect(endpoint, self._where, timeout)
+        self._proxy = Proxy(endpoint.proxy) if endpoint.proxy else None
+        try:
+            with _translated(self._where, "cannot connect to"):
+                raw = self._proxy.socket if self._proxy else _dialled(endpoint, timeout)
+                self._transport = _connect(raw, endpoint, self._where, timeout)
+        except TransportError as error:
+            error.detail = error.detail or (self._proxy and self._proxy.words()) or None
+            self._close_proxy()
+            raise
+        except BaseException:
+            self._close_proxy()
+            raise
 
     @property
     def where(self) -> str:
@@ -114,6 +125,11 @@ class SshTransport(Transport):
 
     def close(self) -> None:
         self._transport.close()
+        self._close_proxy()
+
+    def _close_proxy(self) -> None:
+        if self._proxy:
+            self._proxy.close()
 
     def _open(self, line: str, pty: Pty | None) -> paramiko.Channel:
         with _translated(self._where, "cannot run a command on"):
@@ -128,11 +144,15 @@ class SshTransport(Transport):
             return channel
 
 
-def _connect(endpoint: Endpoint, where: str, timeout: float) -> paramiko.Transport:
+def _dialled(endpoint: Endpoint, timeout: float) -> socket.socket:
     raw = socket.create_connection((endpoint.host, endpoint.port), timeout)
+    # paramiko leaves Nagle's algorithm on, which costs 40 ms for every command.
+    raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return raw
+
+
+def _connect(raw: socket.socket, endpoint: Endpoint, where: str, timeout: float) -> paramiko.Transport:
     try:
-        # paramiko leaves Nagle's algorithm on, which costs 40 ms for every command.
-        raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         transport = paramiko.Transport(raw, default_window_size=_WINDOW)
     except BaseException:
         raw.close()

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import shlex
 from collections.abc import Callable
 from pathlib import Path
 
 from dsenv.config import paths
 from dsenv.errors import StateError
-from dsenv.models.machine import Endpoint, Machine
+from dsenv.models.machine import Machine
 from dsenv.state import store
 from dsenv.state.lock import exclusive
 
@@ -28,6 +29,7 @@ _HOST = """Host {alias}
   StrictHostKeyChecking yes
   ForwardAgent no
 """
+_PROXY = "  ProxyCommand {command}\n"
 
 
 def folder() -> Path:
@@ -93,23 +95,19 @@ def _change(edit: Callable[[dict[str, dict[str, object]]], str]) -> str:
 
 
 def _block(value: dict[str, object]) -> str:
-    endpoint = Endpoint(
-        host=str(value["host"]),
-        port=int(str(value["port"])),
-        user=str(value["user"]),
-        key_file=Path(str(value["key_file"])),
-        host_key=str(value["host_key"]),
-        host_key_alias=str(value["host_key_alias"]),
-    )
-    return _HOST.format(
+    proxy = value.get("proxy")
+    words = [str(word) for word in proxy] if isinstance(proxy, list | tuple) else []
+    block = _HOST.format(
         alias=value["alias"],
-        host=endpoint.host,
-        port=endpoint.port,
-        user=endpoint.user,
-        key=endpoint.key_file,
-        host_key_alias=endpoint.host_key_alias,
+        host=value["host"],
+        port=value["port"],
+        user=value["user"],
+        key=value["key_file"],
+        host_key_alias=value["host_key_alias"],
         known_hosts=folder() / "known_hosts",
     )
+    # ssh hands the line to a shell, and before that it reads %h and the like in it.
+    return block + (_PROXY.format(command=shlex.join(words).replace("%", "%%")) if words else "")
 
 
 def _include(wanted: bool) -> None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import shutil
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal
@@ -20,6 +22,7 @@ from dsenv.providers.local.provider import LocalProvider
 from dsenv.testing.transports import TransportConformance
 from dsenv.transports.base import Pty, Transport
 from dsenv.transports.local import LocalTransport
+from dsenv.transports.ssh import SshTransport
 
 
 class TestLocalTransport(TransportConformance):
@@ -60,6 +63,40 @@ class TestOwnServer(TransportConformance):
     @pytest.fixture
     def transport(self, tmp_path: Path) -> Iterator[Transport]:
         yield from _connected(tmp_path, "builtin")
+
+
+_WAY = """
+import socket, sys, threading
+there = socket.create_connection((sys.argv[1], int(sys.argv[2])))
+def back():
+    while data := there.recv(1 << 16):
+        sys.stdout.buffer.write(data)
+        sys.stdout.buffer.flush()
+    sys.stdout.close()
+threading.Thread(target=back, daemon=True).start()
+while data := sys.stdin.buffer.read1(1 << 16):
+    there.sendall(data)
+there.shutdown(socket.SHUT_RDWR)
+"""
+
+
+@pytest.mark.slow
+class TestThroughAProgram(TransportConformance):
+    """Our own server, reached by the standard input and output of a program, as behind a jump host."""
+
+    @pytest.fixture
+    def transport(self, tmp_path: Path) -> Iterator[Transport]:
+        provider = LocalProvider()
+        identity = Identity(tmp_path, "conformance", "default")
+        machine = provider.create(Spec(identity, Workstation(server="builtin")), events.ignore)
+        try:
+            assert machine.endpoint
+            here = machine.endpoint
+            way = (sys.executable, "-I", "-S", "-c", _WAY, here.host, str(here.port))
+            with SshTransport(dataclasses.replace(here, host="nowhere.invalid", port=1, proxy=way)) as transport:
+                yield transport
+        finally:
+            provider.destroy(machine, events.ignore)
 
 
 def test_the_suite_covers_the_whole_interface() -> None:

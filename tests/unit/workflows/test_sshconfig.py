@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
+import shlex
+import shutil
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -70,3 +74,17 @@ def test_projects_of_one_name_have_two_aliases(home: Path) -> None:
     assert sshconfig.alias_of(first) == "dsenv-proj-default"
     known = (sshconfig.folder() / "known_hosts").read_text()
     assert known == "alias-a ssh-ed25519 AAAA\nalias-b ssh-ed25519 AAAA\n"
+
+
+@pytest.mark.skipif(shutil.which("ssh") is None, reason="there is no ssh on this machine")
+def test_a_way_there_is_a_program(home: Path) -> None:
+    machine = _machine("a")
+    assert machine.endpoint
+    words = ("/opt/with space/way", "--to", "%h", "it's")
+    sshconfig.register(dataclasses.replace(machine, endpoint=dataclasses.replace(machine.endpoint, proxy=words)))
+    argv = ["ssh", "-G", "-F", str(sshconfig.folder() / "config"), "dsenv-proj-default"]
+    said = subprocess.run(argv, capture_output=True, text=True, check=True).stdout.splitlines()
+    line = next(line.partition(" ")[2] for line in said if line.startswith("proxycommand "))
+    assert shlex.split(line.replace("%%", "%")) == list(words)
+    sshconfig.register(machine)
+    assert "ProxyCommand" not in (sshconfig.folder() / "config").read_text()
