@@ -148,9 +148,19 @@ def put(engine: Engine, identity: Identity, files: Sequence[MachineFile]) -> Non
 
 
 def start(engine: Engine, identity: Identity) -> None:
-    """Running already is success."""
-    with translated(f"cannot start {names.thing(identity)}"):
-        engine.api.start(names.thing(identity))
+    """Running already is success, and so is a container that was only frozen."""
+    name = names.thing(identity)
+    found = inspect(engine, name)
+    with translated(f"cannot start {name}"):
+        if found is not None and found["State"].get("Paused"):
+            engine.api.unpause(name)
+        engine.api.start(name)
+
+
+def restart(engine: Engine, identity: Identity) -> None:
+    """End all that runs in the container and start it again."""
+    with translated(f"cannot start {names.thing(identity)} again"):
+        engine.api.restart(names.thing(identity), timeout=_STOP_SECONDS)
 
 
 def stop(engine: Engine, identity: Identity) -> None:
@@ -200,8 +210,10 @@ def state_of(found: dict[str, Any]) -> State:
     """What a container is doing, in our words."""
     state = found["State"]
     match state.get("Status"):
-        case "running" | "paused":
+        case "running":
             return State.RUNNING
+        case "paused":
+            return State.STOPPED
         case "restarting":
             return State.STARTING
         case "removing":

@@ -19,13 +19,16 @@ from dsenv.providers.docker.memory import Memory
 from dsenv.providers.size import Size, parse
 from dsenv.transports.base import Transport
 
-_LOGIN_SECONDS = 30.0
+_LOGIN_SECONDS = 40.0
+_KEY_SECONDS = 1.0  # of no success, after which our key is put there again: another machine's may be in its place
+_RESTART_SECONDS = 10.0  # after which a server that hangs is ended with all that runs beside it
 
 
 class DockerProvider(Provider, CanStop, CanResize, CanAudit):
     """Containers with an SSH server, a volume for the home, and the environment in their image."""
 
     name: ClassVar[str] = container.PROVIDER
+    owns_machines: ClassVar[bool] = True
 
     def check(self) -> list[Problem]:
         try:
@@ -95,6 +98,7 @@ class DockerProvider(Provider, CanStop, CanResize, CanAudit):
     def start(self, machine: Machine, emit: Emit) -> Machine:
         with engine.connected(machine.region) as there:
             _refreshed(there, machine)
+            resizing.settled(there, machine.identity)
             container.start(there, machine.identity)
             return self._logged_in(there, machine.identity, emit)
 
@@ -162,9 +166,13 @@ class DockerProvider(Provider, CanStop, CanResize, CanAudit):
 
     def _logged_in(self, there: Engine, identity: Identity, emit: Emit) -> Machine:
         """Wait until the SSH server lets us in. Raises ProviderError with the container's last words."""
-        deadline, problem = time.monotonic() + _LOGIN_SECONDS, ""
-        renewed = False
-        while time.monotonic() < deadline:
+        key = memory.key_file(identity)
+        begun, problem = time.monotonic(), ""
+        remedies = [
+            (_RESTART_SECONDS, lambda: container.restart(there, identity)),
+            (_KEY_SECONDS, lambda: container.put(there, identity, [inside.authorized(keys.ensure(key))])),
+        ]
+        while time.monotonic() - begun < _LOGIN_SECONDS:
             machine = _find(there, identity, memory.read(identity))
             if machine is None or machine.state is not State.RUNNING:
                 problem = f"the container is {machine.state.value if machine else 'gone'}"
@@ -175,9 +183,8 @@ class DockerProvider(Provider, CanStop, CanResize, CanAudit):
                 raise
             except TransportError as error:
                 problem = error.message
-                if "accept our key" in problem and not renewed:
-                    renewed = True
-                    container.put(there, identity, [inside.authorized(keys.ensure(memory.key_file(identity)))])
+                if remedies and time.monotonic() - begun > remedies[-1][0]:
+                    remedies.pop()[1]()
                 emit(Progress("workstation", 0, 0, "waiting for its SSH server"))
                 time.sleep(0.05)
             else:
