@@ -14,6 +14,7 @@ VERBS = {
     "install": "dsenv.agent.install",
     "fingerprint": "dsenv.agent.describe",
     "replay": "dsenv.agent.rerun",
+    "retire": "dsenv.agent.retire",
 }
 
 

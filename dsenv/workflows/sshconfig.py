@@ -13,6 +13,7 @@ from dsenv.errors import StateError
 from dsenv.models.machine import Machine
 from dsenv.state import store
 from dsenv.state.lock import exclusive
+from dsenv.transports import openssh
 
 _VERSION = 1
 _MARK = "# Added by dsenv for its workstations; removed with the last of them."
@@ -30,6 +31,13 @@ _HOST = """Host {alias}
   ForwardAgent no
 """
 _PROXY = "  ProxyCommand {command}\n"
+# Where the way to a machine, and who is let in, is said. `ssh -G` has seen to Host, Match and Include.
+_REPEATED = ("IdentityFile", "CertificateFile")
+_COPIED = (
+    "HostName", "Port", "User", *_REPEATED, "IdentitiesOnly", "IdentityAgent", "PKCS11Provider", "SecurityKeyProvider",
+    "ProxyJump", "ProxyCommand", "HostKeyAlias", "UserKnownHostsFile", "GlobalKnownHostsFile", "StrictHostKeyChecking",
+    "GSSAPIAuthentication", "AddressFamily", "BindAddress", "ForwardAgent",
+)  # fmt: skip
 
 
 def folder() -> Path:
@@ -43,6 +51,8 @@ def register(machine: Machine) -> str:
     if endpoint is None:
         return machine.alias
     fields = {**dataclasses.asdict(endpoint), "key_file": str(endpoint.key_file)}
+    if not endpoint.host_key:
+        fields["lines"] = _as_the_users(machine.region)
 
     def add(hosts: dict[str, dict[str, object]]) -> str:
         taken = {str(value["alias"]) for name, value in hosts.items() if name != machine.identity.id}
@@ -86,7 +96,8 @@ def _change(edit: Callable[[dict[str, dict[str, object]]], str]) -> str:
         hosts = _read()
         result = edit(hosts)
         store.write(folder() / "hosts.json", {"hosts": hosts}, version=_VERSION)
-        known = "".join(f"{value['host_key_alias']} {value['host_key']}\n" for value in hosts.values())
+        pinned = [value for value in hosts.values() if value["host_key"]]
+        known = "".join(f"{value['host_key_alias']} {value['host_key']}\n" for value in pinned)
         store.write_bytes(folder() / "known_hosts", known.encode())
         blocks = [_block(value) for _, value in sorted(hosts.items())]
         store.write_bytes(folder() / "config", "\n".join(blocks).encode("utf-8", "surrogateescape"))
@@ -94,7 +105,20 @@ def _change(edit: Callable[[dict[str, dict[str, object]]], str]) -> str:
         return result
 
 
+def _as_the_users(host: str) -> list[str]:
+    """A machine of the user's under our name for it: what their configuration says of it now, and nothing of ours."""
+    found = openssh.settings_of(host)
+    lines = []
+    for name in _COPIED:
+        values = [value for value in found.get(name.lower(), []) if value and value != "none"]
+        lines += [f"{name} {value}" for value in (values if name in _REPEATED else values[:1])]
+    return lines
+
+
 def _block(value: dict[str, object]) -> str:
+    lines = value.get("lines")
+    if isinstance(lines, list):
+        return "".join(f"{line}\n" for line in [f"Host {value['alias']}", *(f"  {line}" for line in lines)])
     proxy = value.get("proxy")
     words = [str(word) for word in proxy] if isinstance(proxy, list | tuple) else []
     block = _HOST.format(

@@ -1,0 +1,1 @@
+"""Workstations on machines that the user has already."""
