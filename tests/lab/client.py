@@ -24,7 +24,7 @@ class LabError(Exception):
     """The lab does not do what a test asked for."""
 
 
-def until(condition: Callable[[], T], what: str, seconds: float = 60, every: float = 0.05) -> T:
+def until(condition: Callable[[], T], what: str, seconds: float = 120, every: float = 0.05) -> T:
     """The first result that is true. Raises LabError after `seconds`."""
     deadline = time.monotonic() + seconds
     while True:
@@ -61,6 +61,8 @@ class Lab:
         argv += ["--image", self._image]
         # What a test run measures or forbids is meant for the tests, not for the cloud.
         kept = {k: v for k, v in os.environ.items() if not k.startswith(("COVERAGE", "PYTHON", "AWS_", "MOTO_"))}
+        announced = self._state / "cloud.json"
+        announced.unlink(missing_ok=True)
         with (self._state / "log").open("ab") as log:
             self._process = subprocess.Popen(
                 [*argv, "--parent", str(os.getpid())],
@@ -71,7 +73,6 @@ class Lab:
                 stderr=log,
                 start_new_session=True,
             )
-        announced = self._state / "cloud.json"
         until(lambda: announced.exists() or self._ended(), "the cloud is ready", 60)
         self._facts = json.loads(announced.read_text(encoding="utf-8"))
 
@@ -91,7 +92,6 @@ class Lab:
                 self._process.kill()
                 self._process.wait()
             self._process = None
-        (self._state / "cloud.json").unlink(missing_ok=True)
 
     def log(self) -> str:
         return (self._state / "log").read_text(encoding="utf-8", errors="replace")
@@ -198,10 +198,11 @@ class Lab:
         return subprocess.run(["docker", "logs", instance], capture_output=True, text=True, check=True).stdout
 
     def reset(self) -> None:
-        """Forget faults, calls and what callers are told of their address. What was made stays."""
+        """Forget faults, calls, other quotas and what callers are told of their address. What was made stays."""
         self.clear_faults()
         self.calls(clear=True)
         self.address_seen(None)
+        self._call("DELETE", "quotas")
 
     def _call(self, method: str, what: str, body: dict[str, Any] | None = None) -> Any:
         data = json.dumps(body).encode() if body is not None else None

@@ -101,7 +101,7 @@ def test_what_no_group_lets_in_is_dropped(host: Host) -> None:
 def test_a_session_needs_no_open_port(host: Host) -> None:
     account = host.account
     known = account.client("ssm").describe_instance_information()["InstanceInformationList"]
-    assert [row["InstanceId"] for row in known] == [host.id]
+    assert host.id in [row["InstanceId"] for row in known]
     account.ec2.revoke_security_group_ingress(GroupId=account.group, IpPermissions=account.ssh_only())
     try:
         assert outcome(host.facts["PublicIpAddress"], 22) == "silent"

@@ -15,8 +15,8 @@ ROOT = Path(__file__).parents[2]
 
 # A dockerd beside the one of this machine. Its network is one of its own: without a bridge it would remove docker0.
 SHIM = """#!/bin/sh
-exec unshare --net {dockerd} --data-root {here}/data --exec-root {here}/exec --pidfile {here}/pid -H unix://{here}/sock \
- --bridge none --iptables=false "$@"
+exec unshare --net {dockerd} --data-root {here}/data --exec-root {here}/exec --pidfile {here}/pid \
+ -H unix://{here}/sock --bridge none --iptables=false "$@"
 """
 USER = """
 from tests.lab import engine

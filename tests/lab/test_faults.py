@@ -38,6 +38,12 @@ def code(call: Any, **params: Any) -> str:
     return str(caught.value.response["Error"]["Code"])
 
 
+def delete_volumes(account: Account) -> None:
+    idle = [{"Name": "status", "Values": ["available"]}]
+    for volume in account.ec2.describe_volumes(Filters=idle)["Volumes"]:
+        account.ec2.delete_volume(VolumeId=volume["VolumeId"])
+
+
 def volumes(lab: Lab) -> int:
     return sum(row["kind"] == "volume" for row in lab.ledger())
 
@@ -91,8 +97,7 @@ def test_a_lost_answer_is_of_a_call_that_was_carried_out(lab: Lab, account: Acco
         with pytest.raises(botocore.exceptions.HTTPClientError):
             once(account, "ec2").create_volume(**place)
         assert volumes(lab) == before + made
-    for volume in account.ec2.describe_volumes()["Volumes"]:
-        account.ec2.delete_volume(VolumeId=volume["VolumeId"])
+    delete_volumes(account)
 
 
 def test_hanging_and_late_answers(lab: Lab, account: Account) -> None:
@@ -128,12 +133,14 @@ def test_a_client_is_killed_at_a_call(lab: Lab, account: Account, when: str, mad
         assert client.wait(60) == -signal.SIGKILL
     assert volumes(lab) == before + made
     assert len(lab.calls()) == 3
-    for volume in account.ec2.describe_volumes()["Volumes"]:
-        account.ec2.delete_volume(VolumeId=volume["VolumeId"])
+    delete_volumes(account)
 
 
 def test_limits_of_the_account_are_kept(lab: Lab, account: Account) -> None:
     run = once(account, "ec2").run_instances
+    lab.quota("L-1216C47A", 1)
+    assert code(run, **account.request()) == "VcpuLimitExceeded"
+    lab.reset()
     assert code(run, **account.request(InstanceType="p5.48xlarge")) == "VcpuLimitExceeded"
     assert code(run, **account.request(InstanceType="t9.none")) == "InvalidParameterValue"
     assert code(run, **account.request(UserData="x" * 16385)) == "InvalidParameterValue"

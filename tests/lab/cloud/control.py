@@ -97,7 +97,9 @@ class Control:
         return {"container": self._world.mask(self._box(params))}
 
     def _quota(self, method: str, params: dict[str, Any]) -> Any:
-        """`{"code": ..., "value": ...}` changes a quota."""
+        """`{"code": ..., "value": ...}` changes a quota, DELETE undoes that."""
+        if method == "DELETE":
+            quotas.restore()
         for quota in quotas.QUOTAS:
             if quota.code == params.get("code"):
                 quota.value = float(params["value"])

@@ -37,6 +37,14 @@ QUOTAS = [
 ]
 
 
+_DEFAULTS = {quota.code: quota.value for quota in QUOTAS}
+
+
+def restore() -> None:
+    for quota in QUOTAS:
+        quota.value = _DEFAULTS[quota.code]
+
+
 def enforce(backend: Any, instance_type: str, count: int, *, spot: bool) -> None:
     """Refuse a launch that goes beyond the quota."""
     quota = _covering(instance_type, spot=spot)
