@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import os
 import tempfile
 import time
@@ -21,6 +20,8 @@ def folder() -> Path:
 
 def take(name: str, *, shared: bool = False) -> IO[str] | None:
     """The lock, to be held until the file is closed; None when somebody else has it."""
+    import fcntl  # not on every system on which the other tests run
+
     file = (folder() / f"{name}.lock").open("a+", encoding="utf-8")
     try:
         fcntl.flock(file, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
