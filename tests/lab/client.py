@@ -55,7 +55,7 @@ class Lab:
         self.stop()
 
     def start(self) -> None:
-        """Start it and wait until it answers: two seconds, the images apart."""
+        """Start it and wait until it answers: two seconds, or minutes where it has to make the hosts' image first."""
         self._state.mkdir(parents=True, exist_ok=True)
         argv = [sys.executable, "-m", "tests.lab.cloud", "--state", str(self._state), "--name", self._name]
         argv += ["--image", self._image]
@@ -73,7 +73,7 @@ class Lab:
                 stderr=log,
                 start_new_session=True,
             )
-        until(lambda: announced.exists() or self._ended(), "the cloud is ready", 60)
+        until(lambda: announced.exists() or self._ended(), "the cloud is ready", 60 if self._image else 900)
         self._facts = json.loads(announced.read_text(encoding="utf-8"))
 
     def _ended(self) -> bool:
@@ -111,6 +111,11 @@ class Lab:
     def private(self) -> str:
         """The default VPC of every region, as 10.60.0.0/16."""
         return str(self._facts["private"])
+
+    @property
+    def slot(self) -> int:
+        """Which of the labs of this machine it is."""
+        return int(self._facts["slot"])
 
     @property
     def check_address(self) -> str:

@@ -114,6 +114,7 @@ def _announce(chosen: argparse.Namespace, port: int, ranges: addresses.Ranges) -
         "endpoint": f"http://127.0.0.1:{port}",
         "pid": os.getpid(),
         "name": chosen.name,
+        "slot": ranges.slot,
         "gateway": ranges.gateway,
         "private": str(ranges.private),
         "public": str(ranges.public),
