@@ -6,11 +6,12 @@ import contextlib
 import dataclasses
 from collections.abc import Callable, Sequence
 
-from dsenv.errors import HostKeyError, TransportError, UsageError
+from dsenv.errors import HostKeyError, TransportError, UsageError, WorkstationNotReadyError
 from dsenv.events import Cancel, Emit, Notice
+from dsenv.models.machine import State
 from dsenv.workflows.target import Target
 
-_ALIVE_SECONDS = 15.0
+_ALIVE_SECONDS = 5.0
 _MIN_WAIT_SECONDS, _MAX_WAIT_SECONDS = 0.5, 20.0
 
 
@@ -33,6 +34,12 @@ def parse(words: Sequence[str]) -> list[tuple[int, int]]:
             raise UsageError(f"{word} is not a port", hint="for example: dsenv forward 8888, or 8888:9999 (here:there)")
         pairs.append((int(ports[0]), int(ports[1])))
     return pairs
+
+
+def _is_off(target: Target) -> bool:
+    """Whether it was switched off or destroyed, and so does not come back by itself."""
+    machine = target.find()
+    return machine is None or machine.state is State.STOPPED
 
 
 def forward(
@@ -65,8 +72,8 @@ def forward(
                     transport.run(["true"], timeout=_ALIVE_SECONDS)
         except HostKeyError:
             raise
-        except TransportError as error:
-            if not told:
+        except (TransportError, WorkstationNotReadyError) as error:
+            if not told or _is_off(target):
                 raise
             if not wait:
                 emit(Notice(f"{error.message}; connecting again", "warning"))

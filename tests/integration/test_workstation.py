@@ -21,7 +21,7 @@ from typing import Any
 import pytest
 
 from dsenv.config import paths
-from dsenv.providers.local import sshd
+from dsenv.providers.local import server, sshd
 from dsenv.providers.local.layout import Layout, Saved
 
 DSENV = [sys.executable, "-m", "dsenv"]
@@ -449,6 +449,31 @@ def test_ports(project: Path) -> None:
     assert b"is not a port" in dsenv("forward", "http", code=2).stderr
 
 
+def test_ports_outlive_a_cut(project: Path) -> None:
+    """The server is killed and comes back; the port here is the same, and leads there again."""
+    with socket.create_server(("127.0.0.1", 0)) as service:
+        threading.Thread(target=_greet, args=(service,), daemon=True).start()
+        words = [*DSENV, "forward", "--progress", "json", f"0:{service.getsockname()[1]}"]
+        process = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        assert process.stdout
+        assert process.stderr
+        port = int(process.stdout.readline().decode().split()[0].rpartition(":")[2])
+        saved = Saved.read(Layout(_home().parent))
+        assert saved
+        assert saved.process
+        for part in (*server.descendants(saved.process.pid), saved.process):
+            part.signal(signal.SIGKILL)
+        dsenv("up")
+        said = [json.loads(process.stderr.readline())["message"] for _ in range(2)]
+        assert said[0].endswith("; connecting again")
+        assert said[1] == "connected again"
+        with socket.create_connection(("127.0.0.1", port), 10) as client:
+            assert client.recv(5) == b"hello"
+        process.send_signal(signal.SIGINT)
+        process.communicate(timeout=20)
+        assert process.returncode == 0
+
+
 def _greet(service: socket.socket) -> None:
     with service.accept()[0] as connection:
         connection.sendall(b"hello")
@@ -520,7 +545,6 @@ def test_after_a_reboot_everything_is_there_again(project: Path) -> None:
     assert saved
     assert saved.process
     from dsenv.agent.jobs import Job
-    from dsenv.providers.local import server
 
     supervisor = Job(str(_home() / ".dsenv"), job).supervisor()
     assert supervisor
