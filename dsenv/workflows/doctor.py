@@ -57,7 +57,7 @@ def doctor(*, online: bool = False, emit: Emit, cancel: Cancel) -> Diagnosis:
     checks += [_namespaces, lambda: _store(project)]
     if project:
         checks += [lambda: _wanted_python(project), lambda: _lock(project), lambda: _apt(project)]
-        checks.append(lambda: _providers(project))
+    checks.append(lambda: _providers(project))
     if online:
         checks.append(lambda: _index(cancel))
     with step(emit, "doctor", "look at this machine"):
@@ -222,10 +222,12 @@ def _apt(project: Loaded) -> Iterator[Finding]:
         yield Finding("apt", "ok", f"{len(wanted)} declared packages are installed")
 
 
-def _providers(project: Loaded) -> Iterator[Finding]:
+def _providers(project: Loaded | None) -> Iterator[Finding]:
+    """Those that are in use, here or in other projects."""
     from dsenv.providers import registry
+    from dsenv.workflows.target import in_use
 
-    for name in sorted({"local", *(item.provider for item in project.config.workstations.values())}):
+    for name in in_use(project):
         try:
             problems = registry.load(name).check()
         except DsenvError as error:
