@@ -55,8 +55,8 @@ def ls() -> Listing:
     found: list[Listed] = []
     unasked: dict[str, str] = {}
     for name in in_use(load.load_if_any()):
-        provider = registry.load(name)
         try:
+            provider = registry.load(name)
             found += [describe(machine, provider) for machine in provider.machines()]
         except ProviderError as error:
             unasked[name] = error.message

@@ -91,7 +91,7 @@ def open_target(name: str, start: Path | None = None, wanted: Chosen | None = No
 def in_use(project: load.Loaded | None = None) -> list[str]:
     """The providers that may have workstations of this user: the others need not be asked, or even be set up."""
     named = {item.provider for item in project.config.workstations.values()} if project else set()
-    return sorted(({"local"} | named | chosen.providers_in_use()) & set(registry.names()))
+    return sorted({"local"} | named | (chosen.providers_in_use() & set(registry.names())))
 
 
 def open_of(name: str, root: Path) -> Target:
