@@ -10,10 +10,11 @@ else
     setsid @loop@ >/dev/null 2>&1 </dev/null &
 fi
 
-# Dead clients are seen within two minutes, so that they do not keep the machine up.
+# No cloud-init setting for passwords: it restarts sshd in the middle of our first connections. Dead clients are seen within two minutes, so that they do not keep the machine up.
 always /etc/ssh/sshd_config.d/10-dsenv.conf 644 <<'DSENV_END_OF_FILE'
 ClientAliveInterval 30
 ClientAliveCountMax 4
+PasswordAuthentication no
 DSENV_END_OF_FILE
 
 # Keys: once for each user data. The first boot's are installed by cloud-init as well, which does that later.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from collections.abc import Iterator
 
@@ -15,6 +16,7 @@ from dsenv.testing.providers import ProviderConformance
 from tests.lab.client import Lab
 
 pytestmark = pytest.mark.slow
+PROFILE = "workstations"
 
 
 @pytest.fixture(autouse=True)
@@ -48,10 +50,28 @@ class TestAws(ProviderConformance):
 class TestAwsThroughSessions(TestAws):
     """The same, where no port of the machine is open."""
 
+    @pytest.fixture(autouse=True)
+    def role(self, account: Lab) -> Iterator[None]:
+        """A role that lets a machine register with Systems Manager."""
+        import boto3
+
+        iam = boto3.client("iam")
+        allowed = {"Effect": "Allow", "Principal": {"Service": "ec2.amazonaws.com"}, "Action": "sts:AssumeRole"}
+        iam.create_role(RoleName=PROFILE, AssumeRolePolicyDocument=json.dumps({"Statement": [allowed]}))
+        policy = {"Effect": "Allow", "Action": "ssm:UpdateInstanceInformation", "Resource": "*"}
+        iam.put_role_policy(RoleName=PROFILE, PolicyName="session", PolicyDocument=json.dumps({"Statement": [policy]}))
+        iam.create_instance_profile(InstanceProfileName=PROFILE)
+        iam.add_role_to_instance_profile(InstanceProfileName=PROFILE, RoleName=PROFILE)
+        yield
+        iam.remove_role_from_instance_profile(InstanceProfileName=PROFILE, RoleName=PROFILE)
+        iam.delete_instance_profile(InstanceProfileName=PROFILE)
+        iam.delete_role_policy(RoleName=PROFILE, PolicyName="session")
+        iam.delete_role(RoleName=PROFILE)
+
     @pytest.fixture
     def settings(self) -> Workstation:
-        return Workstation(provider="aws", access="session-manager", instance_profile="dsenv-lab")
+        return Workstation(provider="aws", access="session-manager", instance_profile=PROFILE)
 
     @pytest.fixture
     def bigger(self) -> Workstation:
-        return Workstation(provider="aws", access="session-manager", instance_profile="dsenv-lab", size="cpu=4,mem=16")
+        return Workstation(provider="aws", access="session-manager", instance_profile=PROFILE, size="cpu=4,mem=16")

@@ -70,7 +70,7 @@ class Type:
             return (
                 _ARM_ALL | (_ARM_2 if generation >= 6 else frozenset()) | (_ARM_3 if generation >= 7 else frozenset())
             )
-        words = _X86_ALL if generation >= 4 else frozenset()
+        words = _X86_ALL if generation >= 3 else frozenset()
         if self.name.startswith("g4dn") or (self.maker == "Intel" and generation >= 5 and not _LENT.match(self.name)):
             words |= _AVX512 | (frozenset({"avx512_vnni"}) if generation >= 6 else frozenset())
         if self.maker == "Intel" and generation >= 7:

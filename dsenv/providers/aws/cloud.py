@@ -52,7 +52,9 @@ class Cloud:
         with translated("cannot use AWS", region or "the configured region"):
             import boto3
 
-            self._session: boto3.session.Session = like._session if like else boto3.session.Session(profile_name=profile or None)
+            self._session: boto3.session.Session = (
+                like._session if like else boto3.session.Session(profile_name=profile or None)
+            )
         self.region: str = region or os.environ.get("AWS_REGION") or self._session.region_name or ""
         if not self.region:
             raise AwsError("no AWS region is set", code="NoRegion", hint='set region = "eu-west-1" in dsenv.toml')

@@ -48,7 +48,7 @@ _UNKNOWN = {
     "InvalidGroup.NotFound": "security_group",
     "InvalidGroupId.Malformed": "security_group",
     "InvalidIamInstanceProfile": "instance_profile",
-    "InvalidParameterValue.InstanceProfile": "instance_profile",
+    "NoSuchEntity": "instance_profile",
 }
 
 

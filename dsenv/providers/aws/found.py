@@ -65,7 +65,7 @@ class Found:
             home=f"/home/{user}",
             python=PYTHON,
             shares_files=False,
-            endpoint=self.endpoint() if running else None,
+            endpoint=self._endpoint_if_any() if running else None,
             note=self._note(),
             region=self.cloud.region,
             started=instances.launched(instance) if instance and running else None,
@@ -93,6 +93,12 @@ class Found:
         key = self.saved.host_keys[0]
         alias = f"dsenv-{self.tags.identity.id}"
         return Endpoint(host, network.SSH_PORT, self.tags.user, layout.client_key, key, alias, proxy)
+
+    def _endpoint_if_any(self) -> Endpoint | None:
+        try:
+            return self.endpoint()
+        except ProviderError:
+            return None  # what makes it or wakes it says why
 
     def _note(self) -> str:
         if self.instance is None:

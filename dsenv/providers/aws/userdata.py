@@ -124,7 +124,6 @@ def _settings(boot: Boot) -> str:
         f"  ed25519_public: {boot.host_key_public}",
         "ssh_authorized_keys:",
         f"  - {boot.client_key}",
-        "ssh_pwauth: false",
         "package_update: false",
         "package_upgrade: false",
     ]
