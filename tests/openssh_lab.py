@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import shutil
 import socket
 import subprocess
@@ -19,6 +20,7 @@ USABLE = SSHD is not None and shutil.which("ssh") is not None
 
 _ENTER = """#!/bin/sh
 HOME={home}; export HOME; cd "$HOME" || exit 255
+{environ}
 [ -n "$SSH_ORIGINAL_COMMAND" ] || exec sh -l
 exec /bin/sh -c "$SSH_ORIGINAL_COMMAND"
 """
@@ -36,6 +38,12 @@ ForceCommand /bin/sh {folder}/enter
 """
 
 
+def _passed() -> str:
+    """What a machine would have in its own settings: the certificates that this one trusts, and where packages are."""
+    values = {name: os.environ[name] for name in ("SSL_CERT_FILE", "UV_CACHE_DIR") if name in os.environ}
+    return "\n".join(f"export {name}={shlex.quote(value)}" for name, value in values.items())
+
+
 class Server:
     """One sshd, and the account behind it."""
 
@@ -47,7 +55,7 @@ class Server:
             self.port = int(listener.getsockname()[1])
         self.host_key = keys.ensure(folder / "host_key")
         (folder / "authorized_keys").write_text(f"{client_key}\n")
-        (folder / "enter").write_text(_ENTER.format(home=self.home))
+        (folder / "enter").write_text(_ENTER.format(home=self.home, environ=_passed()))
         (folder / "config").write_text(_CONFIG.format(port=self.port, folder=folder, more=more))
         self.start()
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from pathlib import Path
 
 import pytest
 
@@ -26,7 +27,9 @@ def image() -> str:
 
 class TestDocker(ProviderConformance):
     @pytest.fixture
-    def provider(self) -> Provider:
+    def provider(self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Provider:
+        # Other tests use the engine at the same time: they are other users.
+        monkeypatch.setenv("LOGNAME", f"{tmp_path.parent.name}-{tmp_path.name}")
         return registry.load("docker")
 
     @pytest.fixture

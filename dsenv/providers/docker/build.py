@@ -110,8 +110,8 @@ def _following(api: Any, command: str) -> Iterator[Iterator[bytes]]:
         api._disable_socket_timeout(connection)  # a command may be silent for long
         yield (data for _, data in frames_iter(connection, tty=False))
     finally:
-        connection.close()
         connection._response.close()
+        connection.close()
 
 
 def _lines(pieces: Iterator[bytes]) -> Iterator[bytes]:

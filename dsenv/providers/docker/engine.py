@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import socket
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from typing import Any
@@ -73,9 +74,18 @@ def connected(address: str) -> Iterator[Engine]:
         else:
             options = _of_context(address)
         url = str(options["base_url"])
+        _knock(url)
         api = docker.APIClient(**options, version="auto", timeout=_SECONDS, use_ssh_client=True)
     with closing(api):
         yield Engine(address, url, api)
+
+
+def _knock(url: str) -> None:
+    """Raises OSError when nobody listens on a socket of this machine. The SDK would leave its own end open."""
+    path = url.removeprefix("http+").removeprefix("unix://")
+    if "://" not in path and hasattr(socket, "AF_UNIX"):
+        with socket.socket(socket.AF_UNIX) as connection:
+            connection.connect(path)
 
 
 def _of_context(name: str) -> dict[str, Any]:

@@ -34,7 +34,7 @@ def main(arguments: list[str]) -> int:
     _own(home, user)
     config = f"{RUN}/sshd_config"
     with open(f"{FOLDER}/sshd_config", encoding="utf-8") as source, open(config, "w", encoding="utf-8") as out:
-        out.write(source.read() + session_environment(dict(os.environ)))
+        out.write(source.read() + session_environment(_as_started()))
     return _Children(["/usr/sbin/sshd", "-D", "-e", "-f", config]).run()
 
 
@@ -47,6 +47,13 @@ def session_environment(environ: dict[str, str]) -> str:
         escaped = value.replace("\\", "\\\\").replace('"', '\\"')
         words.append(f'"{name}={escaped}"')
     return "SetEnv " + " ".join(words) + "\n" if words else ""
+
+
+def _as_started() -> dict[str, str]:
+    """The variables of the image, without what this Python has added to its own for the sake of its locale."""
+    with open("/proc/self/environ", "rb") as source:
+        words = source.read().decode("utf-8", "surrogateescape").split("\0")
+    return dict(word.split("=", 1) for word in words if "=" in word)
 
 
 def _clear(folder: str) -> None:
