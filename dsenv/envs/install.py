@@ -21,7 +21,7 @@ from dsenv.envs.lockfile import Lock
 from dsenv.errors import InstallError, TransportError
 from dsenv.events import Cancel, Cancelled, Emit, Progress, StepNote, step
 from dsenv.transports.agent import deploy
-from dsenv.transports.base import Channel, Transport
+from dsenv.transports.base import Channel, Transport, put_compressed
 
 _TITLE = "environment"
 
@@ -160,7 +160,7 @@ def uv_on(transport: Transport) -> str:
             f"the workstation is a {' '.join(there)} and has no uv {version}, and ours is for {' '.join(here)}",
             hint=f"install it there: python3 -m pip install --user uv=={version}",
         )
-    transport.put(Path(own).read_bytes(), copy, mode=0o700)
+    put_compressed(transport, Path(own).read_bytes(), copy, mode=0o700)
     return _absolute(transport, copy)
 
 

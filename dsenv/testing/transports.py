@@ -17,7 +17,7 @@ from collections.abc import Iterator
 import pytest
 
 from dsenv.errors import TransportError
-from dsenv.transports.base import Pty, Transport
+from dsenv.transports.base import Pty, Transport, put_compressed
 
 _MEGABYTE = 1 << 20
 
@@ -34,6 +34,12 @@ class TransportConformance:
     def makes_terminals(self) -> bool:
         """Whether the machine can; where it cannot, asking for one is a TransportError."""
         return True
+
+    def test_large_content_arrives_whole_when_compressed(self, transport: Transport) -> None:
+        data = b"0123456789abcdef" * (1 << 17)
+        put_compressed(transport, data, "folder/large", mode=0o700)
+        assert transport.get("folder/large") == data
+        assert transport.run(["test", "-x", "folder/large"]).code == 0
 
     def test_streams_are_apart_and_unchanged(self, transport: Transport) -> None:
         result = transport.run(["sh", "-c", r"printf 'o\0\377\r\n'; printf 'e\r' >&2"])
