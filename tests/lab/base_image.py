@@ -94,10 +94,11 @@ def _settle(tree: Path) -> None:
 
 def _import(tree: Path, name: str) -> None:
     changes = [argument for key, value in ENVIRONMENT.items() for argument in ("-c", f"ENV {key}={value}")]
-    packed = subprocess.Popen(["tar", "-C", str(tree), "--numeric-owner", "-c", "."], stdout=subprocess.PIPE)
     argv = ["docker", "import", *changes, "-c", 'CMD ["/bin/bash"]', "-", name]
-    done = subprocess.run(argv, stdin=packed.stdout, capture_output=True, text=True, check=False)
-    if packed.wait() or done.returncode:
+    pack = ["tar", "-C", str(tree), "--numeric-owner", "-c", "."]
+    with subprocess.Popen(pack, stdout=subprocess.PIPE) as packed:
+        done = subprocess.run(argv, stdin=packed.stdout, capture_output=True, text=True, check=False)
+    if packed.returncode or done.returncode:
         raise RuntimeError(f"docker import of {name}: {done.stderr[-1000:]}")
 
 
