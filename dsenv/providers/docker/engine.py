@@ -8,8 +8,10 @@ import socket
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from typing import Any
+from urllib.parse import urlsplit
 
 from dsenv.errors import ProviderError
+from dsenv.transports import openssh
 
 _SECONDS = 60
 _LONG_SECONDS = 1800  # for what writes a layer of gigabytes
@@ -74,10 +76,20 @@ def connected(address: str) -> Iterator[Engine]:
         else:
             options = _of_context(address)
         url = str(options["base_url"])
+        options["base_url"] = _with_port(url)
         _knock(url)
         api = docker.APIClient(**options, version="auto", timeout=_SECONDS, use_ssh_client=True)
     with closing(api):
         yield Engine(address, url, api)
+
+
+def _with_port(url: str) -> str:
+    """An ssh:// address with the port of the user's configuration: the SDK would say 22 where none is written."""
+    found = urlsplit(url)
+    if found.scheme != "ssh" or found.port or not found.hostname:
+        return url
+    port = openssh.settings_of(found.netloc).get("port", ["22"])[0]
+    return f"ssh://{found.netloc}:{port}"
 
 
 def _knock(url: str) -> None:

@@ -24,6 +24,7 @@ from dsenv.providers.base import Spec
 from dsenv.providers.docker import memory, names
 from dsenv.providers.docker.provider import DockerProvider
 from tests.lab import base_image
+from tests.openssh_lab import USABLE, Lab
 
 pytestmark = pytest.mark.slow
 DSENV = [sys.executable, "-m", "dsenv"]
@@ -338,6 +339,23 @@ def test_an_engine_elsewhere_publishes_no_port(distant: str, provider: DockerPro
         assert provider.create(spec, events.ignore) == machine
     finally:
         provider.destroy(machine, events.ignore)
+
+
+@pytest.mark.skipif(not USABLE, reason="there is no ssh or no sshd on this machine")
+def test_an_engine_behind_ssh(
+    project: Path, monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """The port is one that only the user's ssh configuration knows."""
+    lab = Lab(tmp_path_factory.mktemp("lab"))
+    monkeypatch.setenv("PATH", lab.path)
+    monkeypatch.setenv("DOCKER_HOST", "ssh://box")
+    lab.server("box")
+    try:
+        dsenv("up")
+        assert dsenv("ssh", "--", "id", "-un").stdout.decode() == f"{names.LOGIN}\n"
+        dsenv("down")
+    finally:
+        lab.close()
 
 
 def test_a_workstation_stays_on_its_engine(distant: str, provider: DockerProvider, spec: Spec) -> None:
