@@ -107,7 +107,7 @@ def cheapest(cloud: Cloud, prices: Prices, size: Size, needs: Needs, emit: Emit)
             hint="ask for less with `size`, or set `instance_type` or another `region`",
         )
     found = sorted(found, key=lambda item: (item.rough_price, item.name))[:_LISTED]
-    costs = {item.name: prices.instance(item.name) for item in found}
+    costs = prices.instances([item.name for item in found])
     if prices.refused:
         emit(Notice(f"the instance type is chosen without prices: {prices.refused.message}", "warning"))
     priced = [item for item in found if costs[item.name] is not None] or found

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import json
 import re
+import threading
 import time
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from dsenv.config import paths
@@ -14,6 +17,7 @@ from dsenv.state import store
 
 HOURS_A_MONTH = 730
 _VERSION = 1
+_THREADS = 8
 _KEPT_SECONDS = 7 * 86400
 _ADDRESS_PER_HOUR = 0.005  # of a public IPv4 address, in every region
 
@@ -24,6 +28,7 @@ class Prices:
     def __init__(self, cloud: Cloud) -> None:
         self._cloud = cloud
         self._known: dict[str, list[float]] = self._read()
+        self._writing = threading.Lock()
         self.refused: ProviderError | None = None
 
     def instance(self, kind: str) -> float | None:
@@ -37,6 +42,11 @@ class Prices:
             "licenseModel": "No License required",
         }
         return self._price(kind, filters)
+
+    def instances(self, kinds: Sequence[str]) -> dict[str, float | None]:
+        """Many at once: each is a call of its own where it is not remembered."""
+        with ThreadPoolExecutor(_THREADS) as pool:
+            return dict(zip(kinds, pool.map(self.instance, kinds), strict=True))
 
     def disk(self, gigabytes: int, kind: str = "gp3") -> float | None:
         """An hour of a disk."""
@@ -87,8 +97,9 @@ class Prices:
         found = [price for text in answer["PriceList"] if (price := _on_demand(text)) > 0]
         if not found:
             return None
-        self._known[name] = [min(found), time.time()]
-        self._write()
+        with self._writing:
+            self._known[name] = [min(found), time.time()]
+            self._write()
         return min(found)
 
     @property

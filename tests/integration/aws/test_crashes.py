@@ -1,0 +1,150 @@
+"""SIGKILL before and after every call that changes the account, then the same again."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from dsenv import events
+from dsenv.models.machine import State
+from tests.integration.aws.conftest import Desk
+
+pytestmark = pytest.mark.slow
+
+
+def _killed(desk: Desk, verb: str, action: str, when: str, **settings: Any) -> None:
+    process = desk.in_a_process(verb, **settings)
+    desk.lab.fault(kill=process.pid, when=when, service="ec2", action=action)
+    _, errors = process.communicate(b"go\n", timeout=120)
+    assert process.returncode == -9, errors.decode()
+    desk.lab.clear_faults()
+
+
+def _works(desk: Desk) -> None:
+    machine = desk.provider.find(desk.identity)
+    assert machine is not None
+    assert machine.state is State.RUNNING
+    with desk.provider.transport(machine) as transport:
+        assert transport.run(["true"]).code == 0
+    assert len(desk.kept("instance")) == 1
+    assert len(desk.kept("security-group")) == 1
+
+
+_MAKING = ["CreateSecurityGroup", "AuthorizeSecurityGroupIngress", "RunInstances"]
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+@pytest.mark.parametrize("action", _MAKING)
+def test_up_that_was_killed_is_continued(desk: Desk, action: str, when: str) -> None:
+    _killed(desk, "create", action, when)
+    desk.up()
+    _works(desk)
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+@pytest.mark.parametrize("action", ["CreateSecurityGroup", "RunInstances"])
+def test_up_that_was_killed_is_destroyed(desk: Desk, action: str, when: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("dsenv.providers.aws.instances.SETTLE_SECONDS", 3.0)
+    _killed(desk, "create", action, when)
+    machine = desk.provider.find(desk.identity)
+    assert machine is not None
+    desk.provider.destroy(machine, events.ignore)
+    assert desk.kept() == []
+    assert desk.provider.find(desk.identity) is None
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+@pytest.mark.parametrize("verb, action", [("stop", "StopInstances"), ("start", "StartInstances")])
+def test_stop_and_start_that_were_killed(desk: Desk, verb: str, action: str, when: str) -> None:
+    machine = desk.up()
+    if verb == "start":
+        machine = desk.provider.stop(machine, events.ignore)
+    _killed(desk, verb, action, when)
+    machine = desk.provider.refresh(machine)
+    if verb == "stop":
+        assert desk.provider.stop(machine, events.ignore).state is State.STOPPED
+    desk.up()
+    _works(desk)
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+@pytest.mark.parametrize("action", ["ModifyInstanceAttribute", "StartInstances"])
+def test_a_resize_that_was_killed(desk: Desk, action: str, when: str) -> None:
+    desk.up(instance_type="t3.large")
+    _killed(desk, "resize", action, when, instance_type="m5.xlarge")
+    machine = desk.provider.find(desk.identity)
+    assert machine is not None
+    machine = desk.provider.resize(machine, desk.spec(instance_type="m5.xlarge"), events.ignore)
+    assert machine.note.startswith("m5.xlarge")
+    desk.up(instance_type="m5.xlarge")
+    _works(desk)
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+@pytest.mark.parametrize("action", ["TerminateInstances", "DeleteSecurityGroup"])
+def test_down_that_was_killed_is_finished(desk: Desk, action: str, when: str) -> None:
+    desk.up()
+    _killed(desk, "destroy", action, when)
+    machine = desk.provider.find(desk.identity)
+    assert machine is not None
+    assert machine.state is (State.RUNNING if (action, when) == ("TerminateInstances", "before") else State.CRASHED)
+    desk.provider.destroy(machine, events.ignore)
+    assert desk.kept() == []
+    assert desk.provider.find(desk.identity) is None
+
+
+def test_two_that_are_made_at_once_are_one(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two laptops, each with keys of its own: one gets it, the other is told who has it."""
+    monkeypatch.setenv("XDG_DATA_HOME", str(desk.identity.root / "first"))
+    first = desk.in_a_process("create")
+    monkeypatch.setenv("XDG_DATA_HOME", str(desk.identity.root / "second"))
+    # The same machine's name would mean that the keys were lost; this one is another's.
+    second = desk.in_a_process("create")
+    desk.lab.fault(delay=1.0, service="ec2", action="RunInstances")
+    for process in (first, second):
+        assert process.stdin is not None
+        process.stdin.write(b"go\n")
+        process.stdin.flush()
+    ends = [process.communicate(timeout=200) for process in (first, second)]
+    assert 0 in {first.returncode, second.returncode}, ends
+    assert len(desk.kept("instance")) == 1
+    winner = "first" if first.returncode == 0 else "second"
+    monkeypatch.setenv("XDG_DATA_HOME", str(desk.identity.root / winner))
+
+
+def test_an_answer_that_was_lost_makes_no_second_instance(desk: Desk) -> None:
+    desk.lab.fault(lost=True, service="ec2", action="RunInstances", times=1)
+    desk.up()
+    _works(desk)
+    assert [call["action"] for call in desk.lab.calls()].count("RunInstances") >= 2
+
+
+def test_a_new_instance_that_is_not_seen_at_once_is_waited_for(desk: Desk) -> None:
+    desk.lab.fault(eventual=4.0)
+    desk.up()
+    _works(desk)
+
+
+def test_an_instance_that_nobody_sees_yet_is_destroyed_all_the_same(desk: Desk) -> None:
+    desk.lab.fault(eventual=4.0)
+    _killed_keeping_faults(desk, "create", "RunInstances", "after")
+    machine = desk.provider.find(desk.identity)
+    assert machine is not None
+    assert machine.state is State.CRASHED
+    desk.provider.destroy(machine, events.ignore)
+    assert desk.kept() == []
+
+
+def _killed_keeping_faults(desk: Desk, verb: str, action: str, when: str) -> None:
+    process = desk.in_a_process(verb)
+    desk.lab.fault(kill=process.pid, when=when, service="ec2", action=action)
+    process.communicate(b"go\n", timeout=120)
+    assert process.returncode == -9
+
+
+def test_the_worker_is_what_it_says(desk: Desk) -> None:
+    process = desk.in_a_process("create", instance_type="no.such")
+    _, errors = process.communicate(b"go\n", timeout=60)
+    assert process.returncode == 1
+    assert b"instance_type" in errors
