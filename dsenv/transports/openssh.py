@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import os
 import shlex
 import shutil
 import socket
@@ -26,6 +27,7 @@ from dsenv.transports.sshprocess import MARK, Closed, SshProcess
 
 CONNECT_SECONDS = 10
 _PERSIST_SECONDS = 120
+_LONGEST_SOCKET = 86  # of 104 on macOS; ssh makes it under a name that is 17 longer
 _OPENING_SECONDS = 60.0  # with a jump host or a touch of a security key
 _OPTIONS = {
     "BatchMode": "yes",
@@ -237,12 +239,14 @@ def _words(options: Mapping[str, str]) -> list[str]:
 
 
 def _control(host: str, *, master: str) -> list[str]:
-    """The options for the shared connection; none on Windows, whose ssh cannot."""
+    """The options for the shared connection; none on Windows, whose ssh cannot, and where the path is too long."""
     if sys.platform == "win32":
         return []
     folder = paths.private(paths.runtime_dir()) / "ssh"
     paths.private(folder)
     name = hashlib.sha256(f"{Path.home()}\0{host}".encode("utf-8", "surrogateescape")).hexdigest()[:16]
+    if len(os.fsencode(folder / name)) > _LONGEST_SOCKET:
+        return []
     persist = {"ControlPersist": str(_PERSIST_SECONDS)} if master == "auto" else {}
     return _words({"ControlMaster": master, "ControlPath": str(folder / name)} | persist)
 

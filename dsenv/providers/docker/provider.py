@@ -50,6 +50,8 @@ class DockerProvider(Provider, CanStop, CanResize, CanAudit):
 
     def machines(self) -> list[Machine]:
         saved = {item.identity.id: item for item in memory.everything()}
+        if not saved and not engine.is_likely():
+            return []
         found: list[Machine] = []
         for address in sorted({engine.in_use(), *(item.address for item in saved.values())}):
             try:

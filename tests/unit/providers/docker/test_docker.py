@@ -74,6 +74,16 @@ def test_which_engine_is_meant(monkeypatch: pytest.MonkeyPatch, nowhere: str, tm
     assert engine.in_use() == "other"
 
 
+def test_nothing_is_loaded_where_there_is_no_docker(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    for name in ("DOCKER_HOST", "DOCKER_CONFIG"):
+        monkeypatch.delenv(name)
+    monkeypatch.setattr(engine, "_SOCKET", tmp_path / "none.sock")
+    assert not engine.is_likely()
+    assert DockerProvider().machines() == []
+    (Path.home() / ".docker").mkdir()
+    assert engine.is_likely()
+
+
 def test_one_that_is_remembered_is_listed_while_its_engine_is_off(nowhere: str) -> None:
     saved = Memory(_identity(), nowhere, 7, Limits(1, 2))
     saved.write()

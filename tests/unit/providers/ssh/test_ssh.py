@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,7 @@ from dsenv.providers.base import Spec
 from dsenv.providers.ssh import memory
 from dsenv.providers.ssh.memory import Memory
 from dsenv.providers.ssh.provider import SshProvider
+from dsenv.transports import openssh
 from dsenv.transports.openssh import OpenSshTransport, explain
 from dsenv.transports.sshprocess import MARK, Unmarked
 
@@ -76,6 +78,16 @@ def test_a_machine_without_ssh(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) 
     assert "there is no ssh" in problem.message
     with pytest.raises(TransportError, match="there is no ssh"):
         OpenSshTransport("box")
+
+
+def test_a_socket_whose_path_would_be_too_long_is_done_without(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    with tempfile.TemporaryDirectory(dir="/tmp") as short:
+        monkeypatch.setenv("XDG_RUNTIME_DIR", short)
+        assert len(openssh._control("box", master="auto")) == 6
+    long = tmp_path / ("x" * 80)
+    long.mkdir()
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(long))
+    assert openssh._control("box", master="auto") == []
 
 
 def test_memory(tmp_path: Path) -> None:
