@@ -153,14 +153,14 @@ def _build_environment(engine: Engine, system: str, tag: str, environment: Insta
             "UV_CACHE_DIR": "/tmp/dsenv-cache",  # noqa: S108 - in a container of our own, and gone with it
         }
         code, lines = builder.run(["sh", "-c", _ENVIRONMENT], user=names.LOGIN, environ=environ)
-        _check_environment(code, lines)
+        _check_environment(code, lines, str(request.get("python", "")))
         code, lines = builder.run(["sh", "-c", _FINISH, "sh", str(request.get("uv"))])
         if code:
             raise ProviderError("cannot finish the image", detail=b"\n".join(lines).decode("utf-8", "replace"))
         builder.commit(tag, {names.KIND: "image", names.BASE: system})
 
 
-def _check_environment(code: int, lines: Sequence[bytes]) -> None:
+def _check_environment(code: int, lines: Sequence[bytes], python: str) -> None:
     """The agent's last line is its answer. Raises InstallError when it is not an environment."""
     try:
         answer: Any = json.loads(lines[-1])
@@ -169,6 +169,11 @@ def _check_environment(code: int, lines: Sequence[bytes]) -> None:
     if code == 0 and "environment" in answer:
         return
     problem = answer.get("error", {})
+    if str(problem.get("message", "")).startswith(f"Python {python} is not"):
+        raise InstallError(
+            f"the image has no Python {python}",
+            hint=f"set `image` in dsenv.toml to one that has it, such as python:{python}-slim-bookworm",
+        )
     text = b"\n".join(lines).decode("utf-8", "replace")
     raise InstallError(
         f"in the image: {problem.get('message') or f'the installer ended with {code}'}",
@@ -182,22 +187,29 @@ def _pulled(engine: Engine, name: str, needs: Needs, emit: Emit) -> str:
     _check_architecture(engine, needs)
     found = _inspect(engine, name)
     if found is None:
-        repository, _, tag = name.rpartition(":")
-        if "/" in tag or not repository:
-            repository, tag = name, "latest"
-        with step(emit, "pull", f"fetch {name}"), translated(f"cannot fetch the image {name}"), engine.patient():
-            for line in engine.api.pull(repository, tag, stream=True, decode=True):
-                if "error" in line:
-                    raise ProviderError(
-                        f"cannot fetch the image {name}: {line['error']}", hint="check `image` in dsenv.toml"
-                    )
-                detail = line.get("progressDetail") or {}
-                done, total = int(detail.get("current") or 0), int(detail.get("total") or 0)
-                emit(Progress("pull", done, total, "bytes"))
+        with step(emit, "pull", f"fetch {name}"):
+            try:
+                _fetch(engine, name, emit)
+            except ProviderError as error:
+                error.hint = error.hint or f"check `image` in dsenv.toml; docker pull {name}"
+                raise
         found = _inspect(engine, name)
     if found is None:
         raise ProviderError(f"the engine has no image {name}", hint="check `image` in dsenv.toml")
     return str(found["Id"])
+
+
+def _fetch(engine: Engine, name: str, emit: Emit) -> None:
+    repository, _, tag = name.rpartition(":")
+    if "/" in tag or not repository:
+        repository, tag = name, "latest"
+    with translated(f"cannot fetch the image {name}"), engine.patient():
+        for line in engine.api.pull(repository, tag, stream=True, decode=True):
+            if "error" in line:
+                raise ProviderError(f"cannot fetch the image {name}: {line['error']}")
+            detail = line.get("progressDetail") or {}
+            done, total = int(detail.get("current") or 0), int(detail.get("total") or 0)
+            emit(Progress("pull", done, total, "bytes"))
 
 
 def _check_architecture(engine: Engine, needs: Needs) -> None:

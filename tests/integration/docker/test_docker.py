@@ -226,6 +226,14 @@ def test_a_package_that_does_not_exist(provider: DockerProvider, spec: Spec) -> 
     assert provider.find(spec.identity) is None
 
 
+def test_an_image_that_cannot_be_had(provider: DockerProvider, spec: Spec) -> None:
+    settings = spec.settings.model_copy(update={"image": "127.0.0.1:1/nobody/nothing:1"})
+    with pytest.raises(ProviderError, match="cannot fetch the image") as caught:
+        provider.create(Spec(spec.identity, settings), events.ignore)
+    assert caught.value.hint is not None
+    assert "dsenv.toml" in caught.value.hint
+
+
 @pytest.fixture
 def project(tmp_path: Path, image: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     root = tmp_path / "proj"

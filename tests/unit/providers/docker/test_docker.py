@@ -211,13 +211,17 @@ def test_settings_for_the_index_go_along(monkeypatch: pytest.MonkeyPatch, tmp_pa
 
 
 def test_an_environment_that_cannot_be_installed() -> None:
-    with pytest.raises(InstallError, match="is not on this machine") as caught:
-        image._check_environment(3, [b'{"error": {"message": "Python 3.12 is not on this machine", "hint": "h"}}'])
+    with pytest.raises(InstallError, match="in the image: the disk is full") as caught:
+        image._check_environment(3, [b'{"error": {"message": "the disk is full", "hint": "h"}}'], "3.12")
     assert caught.value.hint == "h"
+    with pytest.raises(InstallError, match="the image has no Python") as caught:
+        image._check_environment(3, [b'{"error": {"message": "Python 3.12 is not on this machine"}}'], "3.12")
+    assert caught.value.hint is not None
+    assert "python:3.12-slim-bookworm" in caught.value.hint
     with pytest.raises(InstallError) as caught:
-        image._check_environment(1, [b"Traceback", b"OSError: x"])
+        image._check_environment(1, [b"Traceback", b"OSError: x"], "3.12")
     assert caught.value.detail == "Traceback\nOSError: x"
-    image._check_environment(0, [b'{"step": "verify"}', b'{"environment": {}}'])
+    image._check_environment(0, [b'{"step": "verify"}', b'{"environment": {}}'], "3.12")
 
 
 @pytest.mark.parametrize(
