@@ -130,7 +130,7 @@ def look(cloud: Cloud, identity: Identity, saved: Saved | None) -> Found | None:
     """What there is of the workstation in the cloud's region; None when there is nothing here or there."""
     instance = None
     if saved and saved.instance:
-        instance = instances.by_id(cloud, saved.instance, since=saved.created)
+        instance = instances.by_id(cloud, saved.instance, since=saved.launched)
     if instance is None or instances.state_name(instance) in instances.GONE:
         found = instances.by_tag(cloud, identity, saved.owner if saved else cloud.owner)
         live = [item for item in found if instances.state_name(item) not in instances.GONE]

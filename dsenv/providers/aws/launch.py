@@ -110,7 +110,8 @@ def _once(cloud: Cloud, launch: Launch, place: Place, settings: Workstation, sav
         if instances.state_name(instance) in instances.GONE:
             saved = saved.but(attempt=saved.attempt + 1, asked=0)
             continue
-        return saved.but(instance=str(instance["InstanceId"]), asked=0), instance
+        now = int(time.time() * 1e6)
+        return saved.but(instance=str(instance["InstanceId"]), asked=0, launched=now), instance
 
 
 def _made_by_others(cloud: Cloud, tags: Tags, token: str) -> Instance | None:

@@ -17,7 +17,7 @@ from dsenv.providers.aws.found import Found
 from dsenv.providers.aws.images import Image
 from dsenv.providers.aws.prices import Prices
 from dsenv.providers.aws.saved import Layout, Saved
-from dsenv.providers.aws.tags import HOST, KEYS, LIMITS, Tags, encoded
+from dsenv.providers.aws.tags import ACCESS, HOST, KEYS, LIMITS, Tags, encoded
 from dsenv.providers.base import Spec
 from dsenv.providers.size import parse
 
@@ -168,10 +168,21 @@ def _kept(there: Found, spec: Spec, emit: Emit) -> Found:
     saved = there.saved or Saved.new(there.tags, spec.settings, there.cloud.region, group=_own_group(there))
     name = str(there.instance["InstanceId"])
     saved = saved.but(instance=name, asked=0, ingress=tuple(spec.settings.ingress))
-    there = dataclasses.replace(there, saved=saved)
+    there = _by_way_of(dataclasses.replace(there, saved=saved), spec)
     if not there.mine:
         there = _taken_over(there, spec, emit)
     return _switched_on(there, emit)
+
+
+def _by_way_of(there: Found, spec: Spec) -> Found:
+    """Reached as the settings say now."""
+    assert there.saved is not None
+    access, jump_host = saves.access(spec.settings), spec.settings.jump_host or ""
+    tags = dataclasses.replace(there.tags, access=access, jump_host=jump_host)
+    if tags == there.tags:
+        return there
+    _tag(there.cloud, there.saved.instance, {ACCESS: tags.items()[ACCESS]})
+    return dataclasses.replace(there, tags=tags, saved=there.saved.but(access=access, jump_host=jump_host))
 
 
 def _own_group(there: Found) -> str:
@@ -234,7 +245,7 @@ def _answering(there: Found, emit: Emit) -> Found:
 
     def endpoint() -> Endpoint:
         assert there.instance is not None
-        now = instances.by_id(there.cloud, str(there.instance["InstanceId"]), since=saved.created)
+        now = instances.by_id(there.cloud, str(there.instance["InstanceId"]), since=saved.launched)
         if now is None or instances.state_name(now) != "running":
             word = instances.state_name(now) if now else "gone"
             raise WorkstationNotReadyError(
@@ -250,7 +261,7 @@ def _answering(there: Found, emit: Emit) -> Found:
         if not saved.rotated:
             with step(emit, "host-key", "host key"):
                 saved = contact.settle(transport, shown, saved, there.endpoint())
-    instance = instances.by_id(there.cloud, saved.instance, since=saved.created) or there.instance
+    instance = instances.by_id(there.cloud, saved.instance, since=saved.launched) or there.instance
     return dataclasses.replace(there, saved=saved, instance=instance)
 
 

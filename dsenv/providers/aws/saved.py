@@ -72,6 +72,7 @@ class Saved:
     attempt: int = 0  # one more after each instance that was lost: part of the client token
     asked: int = 0  # when RunInstances was called last without its answer being known, microseconds; 0: it is known
     instance: str = ""
+    launched: int = 0  # when that one was made, in microseconds since the epoch
     group: str = ""  # our own security group
     host_keys: tuple[str, ...] = ()  # pinned, the one that is expected first
     rotated: bool = False

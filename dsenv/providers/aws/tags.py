@@ -13,6 +13,7 @@ from dsenv.models.machine import Identity, Limits
 ID = "dsenv:id"
 OWNER = "dsenv:owner"
 KEYS = "dsenv:keys"
+ACCESS = "dsenv:access"
 HOST = "dsenv:host"
 LIMITS = "dsenv:limits"
 _NEVER = Limits(0, 0)
@@ -58,7 +59,7 @@ class Tags:
             HOST: encoded(self.host)[:_LENGTH],
             "dsenv:user": self.user,
             KEYS: self.keys,
-            "dsenv:access": encoded(" ".join([self.access, self.jump_host]).strip())[:_LENGTH],
+            ACCESS: encoded(" ".join([self.access, self.jump_host]).strip())[:_LENGTH],
             LIMITS: f"{self.limits.idle_seconds} {self.limits.max_seconds}",
             "Name": f"dsenv-{self.identity.project}-{self.identity.name}",
         }
@@ -81,7 +82,7 @@ class Tags:
         if ID not in values:
             return None
         root = "".join(values.get(f"dsenv:root-{index}", "") for index in range(_PIECES))
-        access, _, jump_host = decoded(values.get("dsenv:access", "public")).partition(" ")
+        access, _, jump_host = decoded(values.get(ACCESS, "public")).partition(" ")
         try:
             idle, longest = (int(word) for word in values.get(LIMITS, "0 0").split())
             found = cls(

@@ -301,3 +301,13 @@ def test_settings_are_the_projects_when_nothing_is_remembered(desk: Desk, monkey
     found = AwsProvider().find(desk.identity)
     assert found is not None
     assert found.region == "eu-west-1"
+
+
+def test_another_way_there_takes_no_new_machine(desk: Desk) -> None:
+    name = desk.up().note
+    machine = desk.up(access="private", ingress=[desk.lab.gateway])
+    assert machine.note == name
+    assert machine.endpoint is not None
+    assert machine.endpoint.host.startswith("10.")
+    assert _said(desk, machine, "echo", "there") == "there\n"
+    assert AwsProvider().find(desk.identity) == machine
