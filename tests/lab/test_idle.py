@@ -162,9 +162,11 @@ def test_a_laptop_that_sleeps(host: Make) -> None:
         assert time.monotonic() - asleep >= IDLE - 4
 
 
+@pytest.mark.timeout(900)  # Jupyter is a hundred packages
 def test_notebooks(host: Make) -> None:
     """A real Jupyter server and a real kernel: open and idle is no work, computing is."""
     made = host(Limits(0, 3600))
+    made.lab.run(made.id, "apt-get", "update", "-q", seconds=300)
     made.lab.run(made.id, "apt-get", "install", "-y", "-q", "--no-install-recommends", *_JUPYTER, seconds=300)
     made.write("/opt/kernel.py", _KERNEL.encode())
     with made.connect() as client:
@@ -199,9 +201,23 @@ def test_looks_that_are_killed_change_nothing(host: Make) -> None:
     made = host()
     deadline = time.monotonic() + 6
     while time.monotonic() < deadline:
-        made.lab.run(made.id, "sh", "-c", "pkill -KILL -f /usr/local/lib/dsenv/watch; true")
+        made.lab.run(made.id, "sh", "-c", "pkill -KILL -f [/]usr/local/lib/dsenv/watch; true")
         time.sleep(0.2)
     made.goes_off(made.began)
+
+
+def test_a_clock_that_jumps(host: Make) -> None:
+    """A look in ten days' time sees what a look now sees: only the time since the start counts."""
+    made = host(Limits(600, 3600))
+    made.lab.run(made.id, "apt-get", "update", "-q", seconds=200)
+    made.lab.run(made.id, "apt-get", "install", "-y", "-q", "--no-install-recommends", "faketime", seconds=200)
+    made.lab.run(made.id, "systemctl", "stop", "dsenv-watch.timer")
+    for jump in ("+10 days", "-10 days"):
+        shown = made.lab.run(made.id, "faketime", jump, "date", "+%s")
+        assert abs(int(shown) - time.time()) > 9 * 86400
+        made.lab.run(made.id, "faketime", jump, "python3", "-I", "-S", watch.HOME)
+        assert made.state()["checked"] - made.state()["busy"] < 300
+    assert not made.is_off()
 
 
 def test_its_life_ends_while_somebody_works(host: Make) -> None:
