@@ -181,6 +181,11 @@ def disconnect(host: str) -> None:
         subprocess.run(argv, capture_output=True, timeout=CONNECT_SECONDS, check=False)
 
 
+def way(host: str) -> tuple[str, ...]:
+    """The words that, before a command's, run it on `host` as this transport would; over an open connection of ours."""
+    return (_ssh(), *_words(_OPTIONS), *_control(host, master="no"), "-T", "--", host)
+
+
 def settings_of(host: str) -> dict[str, list[str]]:
     """What the user's configuration says of a host, by lower-case keyword. Raises TransportError."""
     try:

@@ -6,12 +6,12 @@ import dataclasses
 import os
 import socket
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
-from dsenv.errors import ProviderError
+from dsenv.errors import ProviderError, TransportError
+from dsenv.providers.docker import tunnel
 from dsenv.transports import openssh
 
 _SECONDS = 60
@@ -37,7 +37,9 @@ class Engine:
 
     @property
     def command(self) -> tuple[str, ...]:
-        """The words that make the docker command talk to this engine."""
+        """The words before those that the docker command of this engine is given. They hold no spaces."""
+        if self.url.startswith("ssh://") and os.name != "nt":
+            return (*openssh.way(self.url), "docker")  # over there: the connection that is open serves it too
         option = "--host" if "://" in self.address else "--context"
         return ("docker", option, self.address)
 
@@ -75,29 +77,32 @@ def in_use(context: str | None = None) -> str:
 @contextmanager
 def connected(address: str) -> Iterator[Engine]:
     """Talk to an engine. Raises ProviderError when it is unknown, not running or not ours to use."""
-    with translated(f"the docker engine {address!r}"):
-        import docker
+    what = f"the docker engine {address!r}"
+    with ExitStack() as stack:
+        with translated(what):
+            import docker
 
-        if "://" in address:
-            options = docker.utils.kwargs_from_env() if address == os.environ.get("DOCKER_HOST") else {}
-            options["base_url"] = address
-        else:
-            options = _of_context(address)
-        url = str(options["base_url"])
-        options["base_url"] = _with_port(url)
-        _knock(url)
-        api = docker.APIClient(**options, version="auto", timeout=_SECONDS, use_ssh_client=True)
-    with closing(api):
+            if "://" in address:
+                options = docker.utils.kwargs_from_env() if address == os.environ.get("DOCKER_HOST") else {}
+                options["base_url"] = address
+            else:
+                options = _of_context(address)
+            url = str(options["base_url"])
+            if url.startswith("ssh://") and hasattr(socket, "AF_UNIX"):
+                options = {"base_url": _through_ssh(stack, url, what)}
+            _knock(options["base_url"])
+            api = docker.APIClient(**options, version="auto", timeout=_SECONDS, use_ssh_client=True)
+            stack.callback(api.close)
         yield Engine(address, url, api)
 
 
-def _with_port(url: str) -> str:
-    """An ssh:// address with the port of the user's configuration: the SDK would say 22 where none is written."""
-    found = urlsplit(url)
-    if found.scheme != "ssh" or found.port or not found.hostname:
-        return url
-    port = openssh.settings_of(found.netloc).get("port", ["22"])[0]
-    return f"ssh://{found.netloc}:{port}"
+def _through_ssh(stack: ExitStack, url: str, what: str) -> str:
+    try:
+        return stack.enter_context(tunnel.opened(url))
+    except TransportError as error:
+        raise ProviderError(
+            f"{what} cannot be reached: {error.message}", hint=error.hint, detail=error.detail
+        ) from error
 
 
 def _knock(url: str) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import shutil
 import tarfile
 from pathlib import Path
 from typing import Any
@@ -53,6 +54,12 @@ def test_a_socket_that_is_closed_to_us() -> None:
         raise denied
     assert caught.value.hint is not None
     assert "usermod -aG docker" in caught.value.hint
+
+
+@pytest.mark.skipif(shutil.which("ssh") is None, reason="there is no ssh on this machine")
+def test_an_engine_behind_an_ssh_that_does_not_answer() -> None:
+    with pytest.raises(ProviderError, match="cannot be reached: .*refused"), engine.connected("ssh://127.0.0.1:1"):
+        pass
 
 
 def test_a_context_that_is_not_there() -> None:
