@@ -58,7 +58,7 @@ def test_a_socket_that_is_closed_to_us() -> None:
 
 @pytest.mark.skipif(shutil.which("ssh") is None, reason="there is no ssh on this machine")
 def test_an_engine_behind_an_ssh_that_does_not_answer() -> None:
-    with pytest.raises(ProviderError, match="cannot be reached: .*refused"), engine.connected("ssh://127.0.0.1:1"):
+    with pytest.raises(ProviderError, match=r"cannot be reached: .*refused"), engine.connected("ssh://127.0.0.1:1"):
         pass
 
 
