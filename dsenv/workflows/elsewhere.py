@@ -81,7 +81,9 @@ def _place(record: Record, on: str, wanted: Wanted, emit: Emit, cancel: Cancel) 
     if on != DOCKER:
         raise UsageError(f"there is no project here, and so no workstation {on}", hint="dsenv init, or --on docker")
     target = _container(record, project)
-    up.up(target, like=needs.of_record(record), emit=emit, cancel=cancel)
+    # Processors and memory are limited by the reproduction itself, as far as this engine's machine has them.
+    like = dataclasses.replace(needs.of_record(record), cpus=0, memory_gb=0.0)
+    up.up(target, like=like, emit=emit, cancel=cancel)
     try:
         yield target
     finally:

@@ -11,7 +11,7 @@ from typing import Any
 from dsenv.envs import install, lockfile
 from dsenv.envs.executable import uv_executable
 from dsenv.envs.lockfile import Lock
-from dsenv.errors import UsageError
+from dsenv.errors import LockError, RecordError, UsageError
 from dsenv.models.machine import Installable, Needs
 from dsenv.runs import index
 from dsenv.runs.record import Record
@@ -21,7 +21,7 @@ from dsenv.workflows.target import Target
 
 # The distributions whose own Python is of that version: nothing needs to be fetched for it.
 _OS_OF_PYTHON = {"3.10": "ubuntu-22.04", "3.11": "debian-12", "3.12": "ubuntu-24.04", "3.13": "debian-13"}
-_GB = 1e9
+_GB = 1 << 30  # as clouds and engines count
 
 
 @contextmanager
@@ -44,7 +44,7 @@ def gathered(target: Target, like: str | Needs | None = None) -> Iterator[Needs]
             memory_gb=recorded.memory_gb,
             gpus=recorded.gpus,
             cpu_features=recorded.cpu_features,
-            packages=tuple(environment.apt),
+            packages=tuple(dict.fromkeys([*environment.apt, *recorded.packages])),
             environment=_installable(lock, Path(folder)) if lock else None,
         )
 
@@ -89,4 +89,14 @@ def of_record(record: Record) -> Needs:
         cpus=max(1, round(float(quota))) if quota else int(cpu.get("usable") or cpu.get("count") or 0),
         memory_gb=0.0 if memory == 1 << 62 else memory / _GB,
         cpu_features=frozenset(str(flag) for flag in cpu.get("flags") or ()),
+        packages=_packages(record),
     )
+
+
+def _packages(record: Record) -> tuple[str, ...]:
+    """The system packages that the recorded lock names."""
+    digest = record.data.get("environment", {}).get("lock")
+    try:
+        return tuple(lockfile.parse(record.blob(digest), "the recorded lock").facts.get("apt", [])) if digest else ()
+    except (LockError, RecordError):
+        return ()  # it is the reproduction's to say that the record is damaged
