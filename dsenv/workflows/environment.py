@@ -34,6 +34,8 @@ def ensure(target: Target, machine: Machine, transport: Transport, emit: Emit, c
         # It is this machine: its environments are ours, and so are the network settings to make one with.
         environment = install.here(lock, emit=emit, cancel=cancel)
     else:
+        if target.provider.owns_machines:
+            install.share_root(transport)
         environment = install.on(transport, lock, emit=emit, cancel=cancel, python=machine.python)
     ready = Ready(environment.id, environment.prefix)
     fields = {"lock": _digest(target), "id": ready.id, "prefix": ready.prefix, "machine": machine.created}

@@ -21,6 +21,7 @@ class AwsProvider(Provider, CanStop, CanResize, HasPrice, CanAudit):
     """Instances in the user's account. Nothing of AWS is loaded before it is needed."""
 
     name: ClassVar[str] = "aws"
+    owns_machines: ClassVar[bool] = True
 
     def __init__(self) -> None:
         self._clouds: dict[tuple[str, str], Cloud] = {}
