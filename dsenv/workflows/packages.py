@@ -11,8 +11,8 @@ from dsenv.models.machine import Machine
 from dsenv.providers.base import Provider
 from dsenv.transports.base import CommandResult, Transport
 
-# What a machine that installs them by itself, from its first moment on, says of it, as JSON: `state` is running, done
-# or failed.
+# What a machine that installs them by itself, from its first moment on, says of it, as JSON: `state` is waiting,
+# installing, done or failed.
 STATUS = "/var/lib/dsenv/packages.status"
 _WAIT_SECONDS = 1200.0
 _EVERY_SECONDS = 0.5
@@ -59,7 +59,7 @@ def _wait(transport: Transport, emit: Emit, cancel: Cancel) -> None:
             state = json.loads(answer.stdout)["state"] if answer.code == 0 else "none"
         except (ValueError, KeyError, TypeError):
             state = "none"
-        if state != "running":
+        if state not in {"waiting", "installing"}:
             return
         emit(Progress("packages", 0, 0, "installed by the machine itself"))
         cancel.wait(_EVERY_SECONDS)

@@ -41,7 +41,8 @@ fi
 
 @packages_script@
 set -- @packages@
-if [ $# -gt 0 ] && [ ! -e /var/lib/dsenv/packages.status ]; then
+if [ $# -gt 0 ] && ! grep -q '"done"' /var/lib/dsenv/packages.status 2>/dev/null; then
+    echo '{"state": "waiting"}' >/var/lib/dsenv/packages.status
     if [ -d /run/systemd/system ]; then
         cat >/run/systemd/system/dsenv-packages.service <<DSENV_END_OF_FILE
 [Unit]
