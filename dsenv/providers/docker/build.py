@@ -18,6 +18,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from dsenv.config import paths
 from dsenv.errors import ProviderError
 from dsenv.events import Emit, Progress
 from dsenv.providers.docker import names
@@ -125,8 +126,11 @@ def _lines(pieces: Iterator[bytes]) -> Iterator[bytes]:
 
 @contextmanager
 def builder(engine: Engine, base: str, tag: str, emit: Emit) -> Iterator[Builder]:
-    """A container of the image `base`, removed afterwards. The caller sees to it that nobody builds `tag` beside us."""
-    client = hashlib.sha256(f"{names.user()}@{platform.node()}".encode()).hexdigest()[:8]
+    """A container of the image `base`, removed afterwards. The caller holds a lock of its state folder for `tag`."""
+    # Those who share the caller's lock, and nobody else: what has this name is no longer being built.
+    client = hashlib.sha256(
+        f"{names.user()}@{platform.node()}:{paths.state_dir()}".encode("utf-8", "surrogateescape")
+    ).hexdigest()[:8]
     name = f"dsenv-build-{tag}-{client}"
     _remove(engine, name)  # of a build that was killed
     with translated(f"cannot start a container of {base}"):
