@@ -37,7 +37,9 @@ class Chosen:
         return check(kept | values)
 
     def or_else(self, before: Chosen) -> Chosen:
-        """This choice, and where it says nothing the one of before."""
+        """This choice, and where it says nothing the one of before, unless that was for another provider."""
+        if self.provider not in {None, before.provider}:
+            return self
         size, kind = self.size, self.instance_type
         if not size and not kind:  # one of them says how large; the other one is then of no meaning any more
             size, kind = before.size, before.instance_type

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import threading
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
 from time import monotonic
 
 from dsenv.errors import ProviderError
@@ -47,8 +49,8 @@ def up(target: Target, *, like: Needs | None = None, emit: Emit, cancel: Cancel)
     with needs.gathered(target, like or target.chosen.like) as wanted, target.locked(cancel):
         _check_provider(target)
         chosen.write(target.folder, target.chosen, target.settings.provider)
-        before = target.find()
-        with step(timed, "workstation", f"workstation {target.identity.name}") as note:
+        before, title = target.find(), f"workstation {target.identity.name}"
+        with _forgotten_if_nothing_came_of_it(target, before), step(timed, "workstation", title) as note:
             machine = target.provider.create(target.spec(wanted), timed)
             note.note = _said(before, machine)
         cancel.check()
@@ -90,6 +92,18 @@ def _furnish(target: Target, machine: Machine, wanted: Needs, emit: Emit, cancel
             raise
         installing.result()
         return ready
+
+
+@contextmanager
+def _forgotten_if_nothing_came_of_it(target: Target, before: Machine | None) -> Iterator[None]:
+    """A choice that cannot be had must not stand in the way of the next one."""
+    try:
+        yield
+    except ProviderError:
+        with suppress(ProviderError):
+            if before is None and target.find() is None:
+                chosen.forget(target.folder)
+        raise
 
 
 def _check_provider(target: Target) -> None:

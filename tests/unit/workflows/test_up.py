@@ -42,6 +42,8 @@ def test_who_makes_it_is_remembered_before_it_is_made(make_target: Make, fake: F
     broken = dataclasses.replace(target, provider=Fails(fake.folder))
     with pytest.raises(ProviderError, match="full"):
         _up(broken)
+    assert chosen.read(target.folder) == Chosen()  # nothing came of it
+    _up(target)
     assert chosen.read(target.folder) == Chosen(size="cpu=4")
     assert chosen.providers_in_use() == {"fake"}
 
@@ -85,6 +87,7 @@ def test_like_nothing(make_target: Make) -> None:
         (Chosen(size="cpu=1"), Chosen(), Chosen(size="cpu=1")),
         (Chosen(size="cpu=1"), Chosen(instance_type="m7i.large"), Chosen(instance_type="m7i.large")),
         (Chosen(provider="aws", instance_type="m7i.large"), Chosen(size="cpu=2"), Chosen(provider="aws", size="cpu=2")),
+        (Chosen(provider="aws", size="cpu=2"), Chosen(provider="ssh"), Chosen(provider="ssh")),
         (Chosen(like="run:1"), Chosen(like="run:2"), Chosen(like="run:2")),
     ],
 )
