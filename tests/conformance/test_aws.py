@@ -77,7 +77,7 @@ def role(account: Lab) -> Iterator[None]:
 
 
 def test_a_machine_none_of_whose_ports_is_open(account: Lab, role: None, tmp_path: Path) -> None:
-    """Through Session Manager. The whole suite passes like this too; what differs is the way there."""
+    """Through Session Manager: what differs is the way there."""
     import boto3
 
     provider = AwsProvider()
