@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import tempfile
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -24,9 +23,8 @@ _OS_OF_PYTHON = {"3.10": "ubuntu-22.04", "3.11": "debian-12", "3.12": "ubuntu-24
 _GB = 1 << 30  # as clouds and engines count
 
 
-@contextmanager
-def gathered(target: Target, like: str | Needs | None = None) -> Iterator[Needs]:
-    """What the workstation of `target` needs. Its files are there until the block ends.
+def gathered(target: Target, like: str | Needs | None = None) -> Needs:
+    """What the workstation of `target` needs.
 
     `like` is `run:ID`, or what `of_record` says. Raises UsageError, UnknownRunError, RecordError, LockError.
     """
@@ -36,24 +34,25 @@ def gathered(target: Target, like: str | Needs | None = None) -> Iterator[Needs]
     facts: Mapping[str, Any] = lock.facts if lock else {}
     python = str(facts.get("python") or environment.python)
     recorded = like if isinstance(like, Needs) else _recorded(like) if like else Needs()
-    with tempfile.TemporaryDirectory(prefix="dsenv-needs-") as folder:
-        yield Needs(
-            os=recorded.os or str(facts.get("os") or environment.os or _OS_OF_PYTHON.get(_minor(python), "")),
-            architecture=recorded.architecture,
-            cpus=recorded.cpus,
-            memory_gb=recorded.memory_gb,
-            gpus=recorded.gpus,
-            cpu_features=recorded.cpu_features,
-            packages=tuple(dict.fromkeys([*environment.apt, *recorded.packages])),
-            environment=_installable(lock, Path(folder)) if lock else None,
-        )
+    return Needs(
+        os=recorded.os or str(facts.get("os") or environment.os or _OS_OF_PYTHON.get(_minor(python), "")),
+        architecture=recorded.architecture,
+        cpus=recorded.cpus,
+        memory_gb=recorded.memory_gb,
+        gpus=recorded.gpus,
+        cpu_features=recorded.cpu_features,
+        packages=tuple(dict.fromkeys([*environment.apt, *recorded.packages])),
+        environment=_installable(lock) if lock else None,
+    )
 
 
 def _minor(python: str) -> str:
     return ".".join(python.split(".")[:2])
 
 
-def _installable(lock: Lock, folder: Path) -> Installable:
+def _installable(lock: Lock) -> Installable | None:
+    if sys.platform != "linux":
+        return None  # our uv does not run in what is made; one that does is found when the machine is there
     files = {"uv": Path(uv_executable())}
     for wheel in lock.local_wheels:
         files[f"wheels/{wheel.filename}"] = lock.wheel_file(wheel)

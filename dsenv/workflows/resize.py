@@ -39,7 +39,8 @@ def resize(target: Target, *, dry_run: bool = False, emit: Emit, cancel: Cancel)
     if dry_run:
         return Resized(describe(machine, target.provider), machine.note, runs)
     before = machine.note
-    with needs.gathered(target, target.chosen.like) as wanted, target.locked(cancel):
+    wanted = needs.gathered(target, target.chosen.like)
+    with target.locked(cancel):
         with step(emit, "resize", f"resize {name}") as note:
             machine = target.provider.resize(machine, target.spec(wanted), emit)
             note.note = machine.note if machine.note != before else "as wanted already"

@@ -46,7 +46,8 @@ def up(target: Target, *, like: Needs | None = None, emit: Emit, cancel: Cancel)
     if problems:
         raise ProviderError(problems[0].message, hint=problems[0].hint)
     timed = _Timed(emit)
-    with needs.gathered(target, like or target.chosen.like) as wanted, target.locked(cancel):
+    wanted = needs.gathered(target, like or target.chosen.like)
+    with target.locked(cancel):
         _check_provider(target)
         chosen.write(target.folder, target.chosen, target.settings.provider)
         before, title = target.find(), f"workstation {target.identity.name}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 from dsenv.errors import ProviderError
@@ -11,6 +12,8 @@ from dsenv.providers.docker.engine import Engine, is_absent, translated
 from dsenv.providers.size import Size
 
 _GB = 1 << 30
+# Images are what makes the next `up` quick; only old ones are in the way.
+_CACHED_SECONDS = 14 * 86400
 
 
 def workstations(engine: Engine) -> list[Identity]:
@@ -38,12 +41,14 @@ def listing(engine: Engine) -> list[Resource]:
         tags = [tag.rpartition(":")[2] for tag in item.get("RepoTags") or []]
         unused = item["Id"] not in needed and not bases & set(tags)
         labels = item.get("Labels") or {}
-        name = (item.get("RepoTags") or [item["Id"]])[0]
-        why = "no workstation uses it; `dsenv up` makes it again" if unused else ""
+        named = [tag for tag in item.get("RepoTags") or [] if not tag.startswith("<none>")]
+        name = named[0] if named else str(item["Id"])
+        created = int(item.get("Created") or 0)
+        old = unused and time.time() - created > _CACHED_SECONDS
+        why = "no workstation has it, and it is two weeks old; `dsenv up` makes it again" if old else ""
         owner = labels if labels.get(names.KIND) == "snapshot" else {}
-        found.append(
-            _resource(engine, "image", name, "", owner, why, created=int(item.get("Created") or 0) * 1_000_000)
-        )
+        state = "cached" if unused else "used"
+        found.append(_resource(engine, "image", name, state, owner, why, created=created * 1_000_000))
     return found
 
 
@@ -68,7 +73,7 @@ def _resource(
         project=identity.project,
         name=identity.name,
         created=names.created_of(labels) or created or None,
-        per_hour=0.0,
+        per_hour=None,
         orphan=why,
     )
 
