@@ -14,11 +14,19 @@ from pathlib import Path
 import pytest
 
 from dsenv import events
-from dsenv.config import paths
+from dsenv.config import load, paths
 from dsenv.config.schema import Workstation
+from dsenv.envs import lockfile
 from dsenv.errors import WorkstationNotReadyError
+from dsenv.events import Cancel
 from dsenv.models.machine import Endpoint, Identity, Machine, State
 from dsenv.providers.base import CanAudit, CanResize, CanStop, HasPrice, Provider, Spec
+from dsenv.runs.record import Record
+from dsenv.runs.store.folder import FolderStore
+from dsenv.sync.follow import Control
+from dsenv.transports.base import Stream
+from dsenv.workflows import down, lock, run, up
+from dsenv.workflows.target import Target
 
 
 class ProviderConformance:
@@ -145,6 +153,32 @@ class ProviderConformance:
         with provider.transport(resized) as transport:
             assert transport.get("file") == b"precious"
 
+    def test_an_environment_is_on_it_and_a_run_leaves_its_record(
+        self, provider: Provider, settings: Workstation, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """The whole of `lock`, `up`, `run` and `down`. Needs the package index, here and there."""
+        target = _project(provider, settings, tmp_path / "project", monkeypatch)
+        console = _Console()
+        try:
+            ready = up.up(target, emit=events.ignore, cancel=Cancel())
+            assert ready.environment
+            command = run.Command(["python", "job.py"], stdin=False)
+            ran = run.run(target, command, console, emit=events.ignore, cancel=Cancel())
+            assert (ran.exit, console.said["stdout"]) == (1, f"{ready.environment} 3.11\n".encode())
+            assert b"LookupError: content" in console.said["stderr"]
+            assert ran.store
+            record = Record(FolderStore(Path(ran.store)), ran.id)
+            assert record.complete
+            found = record.data["signature"]
+            assert found is not None
+            assert found["type"] == "LookupError"
+            lock_id = lockfile.read(target.project.lock_file).id
+            assert (record.data["environment"]["lock_id"], record.data["environment"]["satisfied"]) == (lock_id, True)
+            assert (target.project.root / "outputs/out.txt").read_text() == "made there"
+        finally:
+            down.down(target, emit=events.ignore, cancel=Cancel())
+        assert target.find() is None
+
     def test_two_workstations_are_apart(
         self, provider: Provider, settings: Workstation, machine: Machine, identity: Identity
     ) -> None:
@@ -197,3 +231,38 @@ class ProviderConformance:
 
 def _where(endpoint: Endpoint) -> tuple[str, int, tuple[str, ...]]:
     return endpoint.host, endpoint.port, endpoint.proxy
+
+
+_JOB = """
+import os, sys, packaging
+os.makedirs("outputs")
+open("outputs/out.txt", "w").write("made there")
+print(sys.prefix, "%d.%d" % sys.version_info[:2])
+raise LookupError(open("data").read())
+"""
+
+
+def _project(provider: Provider, settings: Workstation, root: Path, monkeypatch: pytest.MonkeyPatch) -> Target:
+    """A project with a lock of one package, in the working folder."""
+    root.mkdir()
+    (root / "dsenv.toml").write_text('[project]\nname = "whole"\n[environment]\npython = "3.11"\n')
+    (root / "requirements.txt").write_text("packaging\n")
+    (root / "job.py").write_text(_JOB)
+    (root / "data").write_text("content")
+    monkeypatch.chdir(root)
+    project = load.load(root)
+    lock.lock(project, emit=events.ignore, cancel=Cancel())
+    return Target(project, settings, provider, Identity(root, "whole", "default"))
+
+
+class _Console:
+    """Keeps what a run writes."""
+
+    def __init__(self) -> None:
+        self.said = {"stdout": b"", "stderr": b""}
+
+    def write(self, stream: Stream, data: bytes) -> None:
+        self.said[stream] += data
+
+    def attach(self, control: Control) -> None:
+        """Nobody controls it."""
