@@ -7,7 +7,7 @@ import hashlib
 from collections.abc import Mapping
 from enum import StrEnum
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 
 @dataclasses.dataclass(frozen=True)
@@ -151,3 +151,15 @@ class Problem:
 
     message: str
     hint: str
+
+
+@dataclasses.dataclass(frozen=True)
+class Advice:
+    """What a provider has found out about its account. `hint` is the next command or edit.
+
+    `fix`: something that was asked for will not work; `note`: good to know; `ok`: it was looked at and is well.
+    """
+
+    status: Literal["ok", "note", "fix"]
+    message: str
+    hint: str = ""

@@ -13,7 +13,7 @@ from typing import ClassVar
 
 from dsenv.config.schema import Workstation
 from dsenv.events import Emit
-from dsenv.models.machine import Identity, Machine, Needs, Price, Problem, Resource
+from dsenv.models.machine import Advice, Identity, Machine, Needs, Price, Problem, Resource
 from dsenv.transports.base import Transport
 
 _NOTHING_SPECIAL = Needs()
@@ -66,6 +66,9 @@ class Provider(ABC):
     def destroy(self, machine: Machine, emit: Emit) -> None:
         """Remove the workstation and its files for good. Absent is success."""
 
+    def forget(self, identity: Identity) -> None:  # noqa: B027 - most keep nothing of what is not there
+        """Remove what is kept here of a workstation that `find` does not find, as after a `destroy` that was killed."""
+
     @abstractmethod
     def transport(self, machine: Machine) -> Transport:
         """A new connection. Raises WorkstationNotReadyError when the machine is not running."""
@@ -100,6 +103,21 @@ class HasPrice(ABC):
     @abstractmethod
     def price(self, machine: Machine) -> Price | None:
         """What it costs; None where the provider cannot say."""
+
+
+class CanAdvise(ABC):
+    """Providers whose account has quotas and permissions."""
+
+    @abstractmethod
+    def advice(self) -> list[Advice]:
+        """What `check` does not ask because it is not needed each time. Changes nothing, may take some seconds.
+
+        Called where `check` found no problem. Raises ProviderError when the account cannot be asked.
+        """
+
+    @abstractmethod
+    def policy(self) -> str:
+        """The permissions that dsenv needs, as a document in the words of the account."""
 
 
 class CanAudit(ABC):

@@ -1,4 +1,4 @@
-"""Look at what dsenv needs on this machine. Nothing is changed, and nothing is contacted unless asked."""
+"""Look at what dsenv needs on this machine. Nothing is changed; contacted are the providers that are in use."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from dsenv.config import load, paths
 from dsenv.config.load import Loaded
 from dsenv.envs import install
 from dsenv.envs.executable import uv_executable, uv_version
-from dsenv.errors import ConfigError, DsenvError, EnvError
+from dsenv.errors import ConfigError, DsenvError, EnvError, ProviderError
 from dsenv.events import Cancel, Emit, step
 
 _LOW_DISK = 2 << 30
@@ -225,18 +225,34 @@ def _apt(project: Loaded) -> Iterator[Finding]:
 def _providers(project: Loaded | None) -> Iterator[Finding]:
     """Those that are in use, here or in other projects."""
     from dsenv.providers import registry
+    from dsenv.providers.base import CanAdvise
     from dsenv.workflows.target import in_use
 
     for name in in_use(project):
         try:
-            problems = registry.load(name).check()
+            provider = registry.load(name)
+            problems = provider.check()
+            told = provider.advice() if isinstance(provider, CanAdvise) and not problems else []
         except DsenvError as error:
             yield Finding(f"provider {name}", "fix", error.message, error.hint or "")
             continue
         for problem in problems:
             yield Finding(f"provider {name}", "fix", problem.message, problem.hint)
-        if not problems:
+        if not problems and all(item.status != "fix" for item in told):
             yield Finding(f"provider {name}", "ok", "ready")
+        for item in told:
+            yield Finding(f"provider {name}", item.status, item.message, item.hint)
+
+
+def policy(name: str) -> str:
+    """The permissions that the provider `name` needs, in the words of its account. Raises ProviderError."""
+    from dsenv.providers import registry
+    from dsenv.providers.base import CanAdvise
+
+    provider = registry.load(name)
+    if not isinstance(provider, CanAdvise):
+        raise ProviderError(f"{name} needs no permissions of an account", hint="dsenv doctor")
+    return provider.policy()
 
 
 def _index(cancel: Cancel) -> Iterator[Finding]:

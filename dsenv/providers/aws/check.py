@@ -11,7 +11,7 @@ from dsenv.errors import ConfigError, ProviderError
 from dsenv.models.machine import Problem
 from dsenv.providers.aws import session
 from dsenv.providers.aws.cloud import Cloud
-from dsenv.providers.aws.errors import POLICY_PAGE, AwsError
+from dsenv.providers.aws.errors import DENIED, POLICY, AwsError
 
 # Calls that say whether they would be allowed, and do nothing.
 _TRIALS: tuple[tuple[str, str, dict[str, object]], ...] = (
@@ -24,12 +24,12 @@ _TRIALS: tuple[tuple[str, str, dict[str, object]], ...] = (
 def problems(cloud_of: Callable[[str, str], Cloud]) -> list[Problem]:
     """Of the regions and profiles that the project here uses; of the default ones where it says nothing."""
     found: list[Problem] = []
-    for region, profile in sorted({(item.region or "", item.profile or "") for item in _wanted()}):
+    for region, profile in sorted({place(item) for item in wanted().values()}):
         try:
             found += _problems(cloud_of(region, profile))
         except ProviderError as error:
             found.append(Problem(error.message, error.hint or "aws sts get-caller-identity"))
-    if any(item.access == "session-manager" for item in _wanted()) and shutil.which(session.PLUGIN) is None:
+    if any(item.access == "session-manager" for item in wanted().values()) and shutil.which(session.PLUGIN) is None:
         found.append(
             Problem(
                 f"{session.PLUGIN} is not installed, which access through Session Manager needs",
@@ -39,14 +39,19 @@ def problems(cloud_of: Callable[[str, str], Cloud]) -> list[Problem]:
     return list(dict.fromkeys(found))
 
 
-def _wanted() -> list[Workstation]:
-    """The workstations on AWS of the project here."""
+def wanted() -> dict[str, Workstation]:
+    """The workstations on AWS of the project here, by name; one with the defaults where it has none."""
     try:
         project = load.load_if_any()
     except ConfigError:
         project = None  # its own command says what is wrong with the file
-    listed = project.config.workstations.values() if project else ()
-    return [item for item in listed if item.provider == "aws"] or [Workstation(provider="aws")]
+    listed = project.config.workstations.items() if project else ()
+    return {name: item for name, item in listed if item.provider == "aws"} or {"default": Workstation(provider="aws")}
+
+
+def place(settings: Workstation) -> tuple[str, str]:
+    """The region and the profile; empty is what the user's configuration says."""
+    return settings.region or "", settings.profile or ""
 
 
 def _problems(cloud: Cloud) -> list[Problem]:
@@ -59,9 +64,8 @@ def _problems(cloud: Cloud) -> list[Problem]:
         except AwsError as error:
             if error.code == "DryRunOperation":
                 continue
-            if error.code in {"UnauthorizedOperation", "AccessDenied"}:
-                why = f"your AWS user may not call {action} in {cloud.region}"
-                found.append(Problem(why, f"give it the policy of {POLICY_PAGE}"))
+            if error.code in DENIED:
+                found.append(Problem(f"your AWS user may not call {action} in {cloud.region}", POLICY))
                 continue
             found.append(Problem(error.message, error.hint or "aws sts get-caller-identity"))
             break

@@ -21,6 +21,8 @@ _KEPT = 3  # which are tried one after the other when there is no capacity
 _LENT = re.compile(r"^t\d")
 _LENT_CPUS = 2
 _VCPUS = (1, 2, 4, 8, 12, 16, 24, 32, 48, 64, 96, 128, 192, 256, 384, 448)
+_ACCELERATORS = ("GpuInfo", "FpgaInfo", "InferenceAcceleratorInfo", "NeuronInfo", "MediaAcceleratorInfo")
+_ACCELERATED = re.compile(r"(g|gr|p|vt|f|inf|trn|dl)\d")
 # What a processor that has these words in /proc/cpuinfo is called in the names of types: family, generation, maker.
 _X86_ALL = frozenset({"sse2", "ssse3", "sse4_1", "sse4_2", "avx", "avx2", "fma", "f16c"})
 _AVX512 = frozenset({"avx512f", "avx512dq", "avx512bw", "avx512vl"})
@@ -39,6 +41,7 @@ class Type:
     gpus: int
     architectures: tuple[str, ...]  # in EC2's words
     maker: str
+    accelerated: bool = False  # by a part of a GPU, or by something else that costs and has a small quota
 
     @classmethod
     def read(cls, item: dict[str, Any]) -> Type:
@@ -50,6 +53,7 @@ class Type:
             sum(int(gpu.get("Count", 1)) for gpu in gpus if gpu.get("Manufacturer", "NVIDIA") == "NVIDIA"),
             tuple(item.get("ProcessorInfo", {}).get("SupportedArchitectures", ())),
             str(item.get("ProcessorInfo", {}).get("Manufacturer", "")),
+            accelerated=any(item.get(part) for part in _ACCELERATORS) or bool(_ACCELERATED.match(item["InstanceType"])),
         )
 
     @property
@@ -139,5 +143,5 @@ def _candidates(cloud: Cloud, wanted: Size, architecture: str, needs: Needs) -> 
 def _serves(item: Type, wanted: Size, needs: Needs) -> bool:
     enough = item.cpus >= wanted.cpus and item.memory_gb >= wanted.memory_gb and item.gpus >= wanted.gpus
     fair = wanted.cpus <= _LENT_CPUS or not _LENT.match(item.name)
-    plain = wanted.gpus > 0 or item.gpus == 0
+    plain = wanted.gpus > 0 or not (item.gpus or item.accelerated)
     return enough and fair and plain and needs.cpu_features & _DECIDABLE <= item.features

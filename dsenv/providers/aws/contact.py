@@ -15,19 +15,26 @@ from dsenv.transports.base import Transport
 ANSWER_SECONDS = 300.0
 _TRY_SECONDS = 10.0
 _ROOT = ("sudo", "-n", "sh", "-c")
-_NEXT = """
-set -e; umask 077; next=/etc/ssh/dsenv_next_host_key
+# One at a time: a script outlives the connection over which it was started.
+_LOCK = """
+set -e; umask 077; exec 9>/run/dsenv-host-key.lock; flock 9
+next=/etc/ssh/dsenv_next_host_key; key=/etc/ssh/ssh_host_ed25519_key
+"""
+# Says the key that is to come. One that was put in place already, and that sshd has not read yet, is that key: with
+# another one the machine would show, after a crash here and now, a key that nobody has pinned.
+_NEXT = f"""{_LOCK}
+now=$(ssh-keygen -y -P '' -f "$key" | cut -d ' ' -f 1,2)
+if [ "$now" != "$1" ] && [ -n "$now" ]; then echo "$now"; exit; fi
 if ! [ -s "$next" ] || ! [ -s "$next.pub" ]; then
     rm -f "$next" "$next.pub"; ssh-keygen -q -t ed25519 -N '' -C '' -f "$next"
 fi
 cat "$next.pub"
 """
 # sshd reads the private half alone. It is moved last: until then the same key is found again by a repetition.
-_INSTALL = """
-set -e; next=/etc/ssh/dsenv_next_host_key; key=/etc/ssh/ssh_host_ed25519_key
+_INSTALL = f"""{_LOCK}
 if [ -s "$next" ] && [ -s "$next.pub" ]; then
     cp "$next.pub" "$key.pub"; chmod 644 "$key.pub"; cp "$next" "$key.new"; chmod 600 "$key.new"
-    mv -f "$key.new" "$key"; rm -f "$next" "$next.pub"
+    sync "$key.new" "$key.pub"; mv -f "$key.new" "$key"; rm -f "$next" "$next.pub"
 fi
 systemctl reload ssh 2>/dev/null || systemctl reload sshd 2>/dev/null || kill -HUP "$(cat /run/sshd.pid)"
 """
@@ -80,7 +87,7 @@ def settle(transport: Transport, shown: str, saved: Saved, endpoint: Endpoint) -
     if saved.rotated:
         return saved
     if len(saved.host_keys) == 1 or shown != saved.host_keys[0]:
-        made = transport.run([*_ROOT, _NEXT], timeout=60).check().stdout.decode().split()
+        made = transport.run([*_ROOT, _NEXT, "sh", shown], timeout=60).check().stdout.decode().split()
         new = " ".join(made[:2])
         saved = saved.but(host_keys=(new, shown))
         transport.run([*_ROOT, _INSTALL], timeout=60).check()
@@ -88,9 +95,9 @@ def settle(transport: Transport, shown: str, saved: Saved, endpoint: Endpoint) -
         again.close()
         if shown != new:
             raise TransportError(f"{endpoint.host_key_alias} did not take its new host key", hint="dsenv up")
-    saved = saved.but(host_keys=(shown,), rotated=True)
+    # First the file: another machine that is made here must not get a host key that this one's users have read.
     Layout.of(saved.identity).first_host_key.unlink(missing_ok=True)
-    return saved
+    return saved.but(host_keys=(shown,), rotated=True)
 
 
 def _again(endpoint: Endpoint, host_keys: tuple[str, ...]) -> tuple[Transport, str]:

@@ -8,7 +8,8 @@ from contextlib import contextmanager
 
 from dsenv.errors import ProviderError
 
-POLICY_PAGE = "docs/how-to/aws.md"
+# What to do when something is not allowed.
+POLICY = "give your AWS user these permissions: dsenv doctor --policy aws"
 # The zone, or the market, has none left of this type just now: another one may.
 CAPACITY = frozenset({
     "InsufficientInstanceCapacity", "InsufficientHostCapacity", "InsufficientReservedInstanceCapacity",
@@ -20,14 +21,14 @@ _WRONG = frozenset({
     "AuthFailure", "InvalidClientTokenId", "UnrecognizedClientException", "SignatureDoesNotMatch",
     "InvalidAccessKeyId", "InvalidToken", "MissingAuthenticationToken",
 })  # fmt: skip
-_DENIED = frozenset({
+DENIED = frozenset({
     "UnauthorizedOperation", "AccessDenied", "AccessDeniedException", "Client.UnauthorizedOperation",
 })  # fmt: skip
 _THROTTLED = frozenset({
     "RequestLimitExceeded", "Throttling", "ThrottlingException", "TooManyRequestsException", "SlowDown",
     "EC2ThrottledException", "RequestThrottled",
 })  # fmt: skip
-_QUOTAS = {
+QUOTAS = {
     "VcpuLimitExceeded": "the quota of processors for this kind of instance on demand (EC2, 'Running On-Demand')",
     "MaxSpotInstanceCountExceeded": "the quota of processors for spot instances (EC2, 'All Standard Spot')",
     "InstanceLimitExceeded": "the quota of running instances (EC2)",
@@ -108,15 +109,15 @@ def _refused(error: object, doing: str, region: str) -> AwsError:
         message, hint = f"{doing}: the AWS credentials have expired", "aws sso login (or renew them your way)"
     elif code in _WRONG:
         message, hint = f"{doing}: AWS does not accept the credentials in {region}", "aws sts get-caller-identity"
-    elif code in _DENIED:
+    elif code in DENIED:
         action = _action(error, words)
         message = f"{doing}: your AWS user may not call {action}"
-        hint = f"give it the policy of {POLICY_PAGE}"
+        hint = POLICY
     elif code in _THROTTLED:
         message, hint = f"{doing}: AWS answers no more calls for the moment ({code})", "wait a minute, then repeat"
-    elif code in _QUOTAS:
-        message = f"{doing}: {_QUOTAS[code]} of {region} is used up"
-        hint = "take a smaller `size`, another `region`, or ask for more: aws service-quotas list-service-quotas"
+    elif code in QUOTAS:
+        message = f"{doing}: {QUOTAS[code]} of {region} is used up"
+        hint = "take a smaller `size` or another `region`; what is in use, and how to ask for more: dsenv doctor"
     elif code in CAPACITY:
         hint = "change `instance_type`, `region` or `spot` in dsenv.toml, then: dsenv up"
     elif code == "OptInRequired":

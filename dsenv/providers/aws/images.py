@@ -47,6 +47,11 @@ def aws_architecture(architecture: str) -> str:
     return _AWS_WORDS[architecture]
 
 
+def default_os(access: str) -> str:
+    """The system of a workstation that asks for none."""
+    return DEFAULT_OS_OF_SESSIONS if access == "session-manager" else DEFAULT_OS
+
+
 def find(cloud: Cloud, wanted: str | None, os: str, architecture: str) -> Image:
     """The image for the setting `image`, or else the newest one of `os`. Raises ProviderError."""
     if wanted and wanted.startswith("ami-"):

@@ -93,7 +93,7 @@ def _once(cloud: Cloud, launch: Launch, place: Place, settings: Workstation, sav
             answer = cloud.ec2(
                 "run_instances",
                 f"cannot make an instance ({place})",
-                **_parameters(launch, place, settings),
+                **parameters(launch, place, settings),
                 ClientToken=token,
             )
             instance = dict(answer["Instances"][0])
@@ -153,7 +153,8 @@ def _token(launch: Launch, place: Place, attempt: int) -> str:
     return hashlib.sha256("\0".join(map(str, parts)).encode()).hexdigest()[:48]
 
 
-def _parameters(launch: Launch, place: Place, settings: Workstation) -> dict[str, Any]:
+def parameters(launch: Launch, place: Place, settings: Workstation) -> dict[str, Any]:
+    """The words of RunInstances. Without a group, it is the default one of the VPC."""
     disk = {
         "VolumeSize": max(settings.disk_gb, launch.image.disk_gb),
         "VolumeType": "gp3",
@@ -179,6 +180,8 @@ def _parameters(launch: Launch, place: Place, settings: Workstation) -> dict[str
         "MetadataOptions": {"HttpTokens": "required", "HttpPutResponseHopLimit": 1, "HttpEndpoint": "enabled"},
         "TagSpecifications": launch.tags.specification(*_KINDS),
     }
+    if not launch.group:
+        del interface["Groups"]
     if settings.key_pair:
         wanted["KeyName"] = settings.key_pair
     if settings.instance_profile:

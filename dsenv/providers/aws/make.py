@@ -132,7 +132,7 @@ def _with_keys(saved: Saved) -> Saved:
 
 
 def _image(cloud: Cloud, spec: Spec, kind: choice.Type) -> Image:
-    default = images.DEFAULT_OS_OF_SESSIONS if spec.settings.access == "session-manager" else images.DEFAULT_OS
+    default = images.default_os(spec.settings.access)
     architecture = spec.needs.architecture or ("aarch64" if "arm64" in kind.architectures else "x86_64")
     image = images.find(cloud, spec.settings.image, spec.needs.os or default, architecture)
     if images.aws_architecture(image.architecture) not in kind.architectures:

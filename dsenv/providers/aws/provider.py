@@ -6,18 +6,19 @@ import dataclasses
 from collections.abc import Collection
 from typing import ClassVar
 
+from dsenv import resources
 from dsenv.errors import ProviderError, WorkstationNotReadyError
 from dsenv.events import Emit, step
-from dsenv.models.machine import Identity, Machine, Price, Problem, Resource, State
-from dsenv.providers.aws import audit, check, cloud, costs, found, instances, make, removal, resize
+from dsenv.models.machine import Advice, Identity, Machine, Price, Problem, Resource, State
+from dsenv.providers.aws import advice, audit, check, cloud, costs, found, instances, make, removal, resize
 from dsenv.providers.aws.cloud import Cloud
 from dsenv.providers.aws.found import Found
 from dsenv.providers.aws.saved import Layout, Saved
-from dsenv.providers.base import CanAudit, CanResize, CanStop, HasPrice, Provider, Spec
+from dsenv.providers.base import CanAdvise, CanAudit, CanResize, CanStop, HasPrice, Provider, Spec
 from dsenv.transports.base import Transport
 
 
-class AwsProvider(Provider, CanStop, CanResize, HasPrice, CanAudit):
+class AwsProvider(Provider, CanStop, CanResize, HasPrice, CanAudit, CanAdvise):
     """Instances in the user's account. Nothing of AWS is loaded before it is needed."""
 
     name: ClassVar[str] = "aws"
@@ -64,7 +65,10 @@ class AwsProvider(Provider, CanStop, CanResize, HasPrice, CanAudit):
         there = self._look(machine.identity, machine.region)
         if there is not None:
             removal.remove(there, emit)
-        Layout.of(machine.identity).remove()
+        self.forget(machine.identity)
+
+    def forget(self, identity: Identity) -> None:
+        Layout.of(identity).remove()
 
     def stop(self, machine: Machine, emit: Emit) -> Machine:
         there = self._with_instance(machine)
@@ -89,6 +93,12 @@ class AwsProvider(Provider, CanStop, CanResize, HasPrice, CanAudit):
 
     def remove(self, resource: Resource, emit: Emit) -> None:
         audit.remove(self._cloud(resource.region, ""), resource, emit)
+
+    def advice(self) -> list[Advice]:
+        return advice.advice(self._cloud)
+
+    def policy(self) -> str:
+        return (resources.templates() / "aws" / "policy.json").read_text(encoding="utf-8")
 
     def transport(self, machine: Machine) -> Transport:
         from dsenv.transports.ssh import SshTransport

@@ -181,3 +181,44 @@ def test_what_check_says(desk: Desk, monkeypatch: pytest.MonkeyPatch, tmp_path: 
     with monkeypatch.context() as patch:
         patch.setenv("AWS_PROFILE", "no-such")
         assert "no-such" in said()
+
+
+def _advice() -> dict[str, list[str]]:
+    said: dict[str, list[str]] = {"ok": [], "note": [], "fix": []}
+    for item in AwsProvider().advice():
+        said[item.status].append(f"{item.message} -> {item.hint}")
+    return said
+
+
+def test_doctor_knows_quotas_permissions_and_prices(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(desk.identity.root)
+    tables = '[workstations.one]\nprovider = "aws"\n[workstations.graphics]\nprovider = "aws"\nsize = "gpu=1"\n'
+    (desk.identity.root / "dsenv.toml").write_text(f'[project]\nname = "desk"\n{tables}')
+    desk.lab.calls(clear=True)
+    said = _advice()
+    assert (said["fix"], said["note"]) == ([], [])
+    assert any("0 of 640" in text and "one (t3.large) takes 2" in text for text in said["ok"])
+    assert any("L-DB2E81BA" in text and "graphics" in text for text in said["ok"])
+    assert desk.lab.ledger() == []
+    desk.up()
+    assert any("2 of 640" in text and "takes" not in text for text in _advice()["ok"])
+    desk.lab.quota("L-DB2E81BA", 0)
+    desk.lab.fault(error="UnauthorizedOperation", service="ec2", action="(Run|Terminate)Instances")
+    desk.lab.fault(error="UnauthorizedOperation", service="ec2", action="DescribeSnapshots")
+    desk.lab.fault(error="AccessDeniedException", service="pricing")
+    said = _advice()
+    assert any("0 of 0" in text and "--quota-code L-DB2E81BA --desired-value 4" in text for text in said["fix"])
+    for action in ("RunInstances", "TerminateInstances"):
+        assert any(f"ec2:{action}" in text and "dsenv doctor --policy aws" in text for text in said["fix"])
+    assert any("DescribeSnapshots" in text and "dsenv audit" in text for text in said["note"])
+    assert any("prices" in text and "policy" in text for text in said["note"])
+    desk.lab.clear_faults()
+    desk.lab.fault(error="AccessDeniedException", service="servicequotas")
+    assert any("quotas" in text and "policy" in text for text in _advice()["note"])
+    assert len(desk.kept("instance")) == 1
+
+
+def test_a_plain_wish_takes_no_accelerator(desk: Desk) -> None:
+    """Their quotas are small, or zero, where an account is new."""
+    desk.lab.quota("L-DB2E81BA", 0)
+    assert desk.up(size="cpu=4,mem=16").note.startswith(("m", "c", "r"))

@@ -9,10 +9,14 @@ from pathlib import Path
 import pytest
 
 from dsenv.config import load
+from dsenv.errors import ProviderError
 from dsenv.events import Cancel, ignore
+from dsenv.models.machine import Advice
+from dsenv.providers.base import CanAdvise
+from dsenv.providers.local.provider import LocalProvider
 from dsenv.testing.index import PackageIndex, write_wheel
 from dsenv.workflows import lock
-from dsenv.workflows.doctor import Diagnosis, Finding, doctor
+from dsenv.workflows.doctor import Diagnosis, Finding, doctor, policy
 
 MINOR = f"{sys.version_info[0]}.{sys.version_info[1]}"
 
@@ -117,3 +121,23 @@ def test_places_that_cannot_be_used(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     assert "not asked" in examine()["store"].message
     monkeypatch.setenv("DSENV_STORE", str(tmp_path / "store"))
     assert examine()["store"].status == "ok"
+
+
+def test_advice_of_an_account_is_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("dsenv.providers.registry.load", lambda name: _Advising())
+    told = [finding for finding in doctor(emit=ignore, cancel=Cancel()).findings if finding.check == "provider local"]
+    assert [(finding.status, finding.fix) for finding in told] == [("note", ""), ("fix", "ask for more")]
+    assert policy("local") == "{}"
+
+
+def test_a_provider_without_permissions_says_so() -> None:
+    with pytest.raises(ProviderError, match="no permissions"):
+        policy("local")
+
+
+class _Advising(LocalProvider, CanAdvise):
+    def advice(self) -> list[Advice]:
+        return [Advice("note", "no prices"), Advice("fix", "no room", "ask for more")]
+
+    def policy(self) -> str:
+        return "{}"
