@@ -13,11 +13,19 @@ from dsenv.errors import StateError
 _MAX_BYTES = 16 << 20
 
 
-def write_bytes(file: Path, data: bytes, *, mode: int = 0o600) -> None:
-    """Replace `file` by `data` in one step; a reader sees the old or the new content. Raises StateError."""
+def write_bytes(file: Path, data: bytes, *, mode: int = 0o600, beside: Path | None = None) -> None:
+    """Replace `file` by `data` in one step; a reader sees the old or the new content. Raises StateError.
+
+    `beside` names the file that is written first. Only for callers that hold a lock: after a crash the next one
+    finds it and takes it over, where those with names of their own would stay behind.
+    """
     temporary = ""
     try:
-        handle, temporary = tempfile.mkstemp(prefix=f".{file.name}.", dir=file.parent)
+        if beside:
+            temporary = str(beside)
+            handle = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | getattr(os, "O_CLOEXEC", 0), 0o600)
+        else:
+            handle, temporary = tempfile.mkstemp(prefix=f".{file.name}.", dir=file.parent)
         with os.fdopen(handle, "wb") as out:
             out.write(data)
             out.flush()
@@ -33,9 +41,9 @@ def write_bytes(file: Path, data: bytes, *, mode: int = 0o600) -> None:
         ) from error
 
 
-def write(file: Path, value: dict[str, Any], *, version: int) -> None:
-    """Write a JSON object with `version` in it."""
-    write_bytes(file, json.dumps({"version": version} | value, indent=1).encode())
+def write(file: Path, value: dict[str, Any], *, version: int, beside: Path | None = None) -> None:
+    """Write a JSON object with `version` in it; `beside` as in `write_bytes`."""
+    write_bytes(file, json.dumps({"version": version} | value, indent=1).encode(), beside=beside)
 
 
 def read(file: Path, *, version: int) -> dict[str, Any] | None:

@@ -11,7 +11,7 @@ from dsenv.errors import StateError
 from dsenv.state import store
 
 _VERSION = 1
-_FILE = "chosen.json"
+FILE = "chosen.json"
 _SETTINGS = ("provider", "size", "instance_type")
 
 
@@ -48,7 +48,7 @@ class Chosen:
 
 def read(folder: Path) -> Chosen:
     """What was chosen for the workstation that is remembered in `folder`."""
-    value = store.read(folder / _FILE, version=_VERSION) or {}
+    value = store.read(folder / FILE, version=_VERSION) or {}
     return Chosen(**{name: value.get(name) for name in (*_SETTINGS, "like")})
 
 
@@ -58,23 +58,23 @@ def write(folder: Path, chosen: Chosen, provider: str) -> None:
         paths.private(folder)
     except OSError as error:
         raise StateError(f"cannot make {folder}: {error.strerror}") from error
-    store.write(folder / _FILE, dataclasses.asdict(chosen) | {"made_by": provider}, version=_VERSION)
+    store.write(folder / FILE, dataclasses.asdict(chosen) | {"made_by": provider}, version=_VERSION)
 
 
 def made_by(folder: Path) -> str | None:
     """The provider that has made, or was asked to make, the workstation that is remembered in `folder`."""
-    value = store.read(folder / _FILE, version=_VERSION) or {}
+    value = store.read(folder / FILE, version=_VERSION) or {}
     return str(value["made_by"]) if value.get("made_by") else None
 
 
 def forget(folder: Path) -> None:
     """Nothing is chosen any more."""
-    (folder / _FILE).unlink(missing_ok=True)
+    (folder / FILE).unlink(missing_ok=True)
 
 
 def providers_in_use() -> set[str]:
     """Who has made, or was asked to make, workstations that are remembered here."""
     found: set[str | None] = set()
-    for file in (paths.state_dir() / "workstations").glob(f"*/{_FILE}"):
+    for file in (paths.state_dir() / "workstations").glob(f"*/{FILE}"):
         found.add(made_by(file.parent))
     return {name for name in found if name}

@@ -9,7 +9,7 @@ from pathlib import Path
 from dsenv.events import Cancel, Emit, step
 from dsenv.workflows import chosen, sshconfig
 from dsenv.workflows.stop import running_on
-from dsenv.workflows.target import Target
+from dsenv.workflows.target import LOCK, Target
 
 
 @dataclasses.dataclass(frozen=True)
@@ -36,16 +36,27 @@ def plan(target: Target) -> Down:
 def down(target: Target, *, emit: Emit, cancel: Cancel) -> Down:
     """Remove the workstation, its files and what is remembered of it. Absent is fine. Raises ProviderError."""
     result = plan(target)
+    if not result.existed and not target.folder.is_dir():
+        return result
     with target.locked(cancel):
         machine = target.find()
         if machine is not None:
             with step(emit, "down", f"destroy {target.identity.name}"):
                 target.provider.destroy(machine, emit)
-                sshconfig.forget(machine)
-        for name in ("sync.json", "environment.json"):
-            (target.folder / name).unlink(missing_ok=True)
-        chosen.forget(target.folder)
+        elif target.provider.check():
+            return result  # who cannot be asked may still have it
+        # A `down` or `up` that was killed may have left any of this.
+        target.provider.forget(target.identity)
+        sshconfig.forget(target.identity)
+        _empty(target.folder)
     return result
+
+
+def _empty(folder: Path) -> None:
+    """Only the lock, which we hold, stays. Who made the workstation is forgotten last: so long it is asked."""
+    files = [file for file in folder.iterdir() if file.name not in {LOCK, chosen.FILE}]
+    for file in (*files, folder / chosen.FILE):
+        file.unlink(missing_ok=True)
 
 
 def _weigh(folder: Path) -> tuple[int, int]:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from dsenv.config import paths
 from dsenv.errors import StateError
-from dsenv.models.machine import Machine
+from dsenv.models.machine import Identity, Machine
 from dsenv.state import store
 from dsenv.state.lock import exclusive
 from dsenv.transports import openssh
@@ -65,11 +65,11 @@ def register(machine: Machine) -> str:
     return _change(add)
 
 
-def forget(machine: Machine) -> None:
-    """Undo `register`. Raises StateError."""
+def forget(identity: Identity) -> None:
+    """Undo `register`, one that was broken off too. Raises StateError."""
 
     def remove(hosts: dict[str, dict[str, object]]) -> str:
-        hosts.pop(machine.identity.id, None)
+        hosts.pop(identity.id, None)
         return ""
 
     _change(remove)
@@ -95,12 +95,13 @@ def _change(edit: Callable[[dict[str, dict[str, object]]], str]) -> str:
     with exclusive(folder() / "lock", what="the ssh configuration"):
         hosts = _read()
         result = edit(hosts)
-        store.write(folder() / "hosts.json", {"hosts": hosts}, version=_VERSION)
+        new = folder() / ".new"
+        store.write(folder() / "hosts.json", {"hosts": hosts}, version=_VERSION, beside=new)
         pinned = [value for value in hosts.values() if value["host_key"]]
         known = "".join(f"{value['host_key_alias']} {value['host_key']}\n" for value in pinned)
-        store.write_bytes(folder() / "known_hosts", known.encode())
+        store.write_bytes(folder() / "known_hosts", known.encode(), beside=new)
         blocks = [_block(value) for _, value in sorted(hosts.items())]
-        store.write_bytes(folder() / "config", "\n".join(blocks).encode("utf-8", "surrogateescape"))
+        store.write_bytes(folder() / "config", "\n".join(blocks).encode("utf-8", "surrogateescape"), beside=new)
         _include(bool(hosts))
         return result
 
@@ -143,12 +144,15 @@ def _include(wanted: bool) -> None:
         mode = file.stat().st_mode & 0o777 if file.exists() else 0o600
         rest = "".join(line for line in text.splitlines(keepends=True) if line.rstrip("\r\n") not in ours)
         new = "".join(f"{line}\n" for line in ours) + rest if wanted else rest
+        beside = file.with_name(f".{file.name}.dsenv")
         if new == text:
+            beside.unlink(missing_ok=True)
             return
         file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     except OSError as error:
         raise StateError(f"cannot read {file}: {error.strerror}") from error
     if not new:
         file.unlink(missing_ok=True)
+        beside.unlink(missing_ok=True)
     else:
-        store.write_bytes(file, new.encode("utf-8", "surrogateescape"), mode=mode)
+        store.write_bytes(file, new.encode("utf-8", "surrogateescape"), mode=mode, beside=beside)

@@ -20,6 +20,8 @@ from dsenv.sync.client import AgentClient
 from dsenv.workflows import chosen
 from dsenv.workflows.chosen import Chosen
 
+LOCK = "lock"  # of a workstation's folder
+
 
 @dataclasses.dataclass(frozen=True)
 class Target:
@@ -62,7 +64,7 @@ class Target:
     @contextmanager
     def locked(self, cancel: Cancel | None = None) -> Iterator[None]:
         """One writer at a time: for what changes the workstation or what is remembered of it."""
-        with exclusive(self.folder / "lock", what=f"the workstation {self.identity.name}", cancel=cancel):
+        with exclusive(self.folder / LOCK, what=f"the workstation {self.identity.name}", cancel=cancel):
             yield
 
 

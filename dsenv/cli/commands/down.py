@@ -32,9 +32,9 @@ def down(
 
     target = open_of(name, project) if project else open_target(name)
     plan = workflow.plan(target)
-    if not dry_run and plan.existed:
-        question = f"destroy {_described(plan)}?"
-        if diagnostics.interactive(as_json=json, assume_yes=yes) and not diagnostics.confirm(question):
+    if not dry_run:
+        asking = plan.existed and diagnostics.interactive(as_json=json, assume_yes=yes)
+        if asking and not diagnostics.confirm(f"destroy {_described(plan)}?"):
             raise typer.Exit(1)
         with diagnostics.listener(diagnostics.mode(progress)) as emit:
             plan = workflow.down(target, emit=emit, cancel=Cancel())

@@ -137,8 +137,9 @@ def builder(engine: Engine, base: str, tag: str, emit: Emit) -> Iterator[Builder
         api = engine.api
         api.create_container(
             base,
-            entrypoint=["sleep"],
-            command=[str(_LIFE_SECONDS)],
+            entrypoint=["timeout"],
+            command=[str(_LIFE_SECONDS), "cat"],
+            stdin_open=True,
             user="root",
             working_dir="/",
             name=name,
@@ -147,11 +148,25 @@ def builder(engine: Engine, base: str, tag: str, emit: Emit) -> Iterator[Builder
             host_config=api.create_host_config(auto_remove=True),
             use_config_proxy=False,
         )
-        api.start(name)
     try:
-        yield Builder(engine, name, emit)
+        with _held(engine, name):
+            with translated(f"cannot start a container of {base}"):
+                api.start(name)
+            yield Builder(engine, name, emit)
     finally:
         _remove(engine, name)
+
+
+@contextmanager
+def _held(engine: Engine, name: str) -> Iterator[None]:
+    """Its input stays open for as long as we live: a build whose client was killed ends, and the engine removes it."""
+    with translated(f"cannot reach the container {name}"):
+        connection = engine.api.attach_socket(name, params={"stdin": 1, "stream": 1})
+    try:
+        yield
+    finally:
+        connection._response.close()
+        connection.close()
 
 
 def _remove(engine: Engine, name: str) -> None:

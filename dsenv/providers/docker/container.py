@@ -206,6 +206,11 @@ def last_words(engine: Engine, identity: Identity) -> str:
         return str(engine.api.logs(names.thing(identity), tail=12).decode("utf-8", "replace")).strip()
 
 
+def has_run(found: dict[str, Any]) -> bool:
+    """Whether a container was ever started."""
+    return not str(found["State"].get("StartedAt", "")).startswith("0001")
+
+
 def state_of(found: dict[str, Any]) -> State:
     """What a container is doing, in our words."""
     state = found["State"]

@@ -89,10 +89,14 @@ class DockerProvider(Provider, CanStop, CanResize, CanAudit):
                 container.remove(there, name)
             resizing.remove_snapshots(there, identity)
             container.remove_volume(there, names.thing(identity))  # last: while it is there, the workstation is found
+        self.forget(identity)
+
+    def forget(self, identity: Identity) -> None:
         memory.forget(identity)
 
     def stop(self, machine: Machine, emit: Emit) -> Machine:
         with engine.connected(machine.region) as there:
+            resizing.settled(there, machine.identity)
             if _refreshed(there, machine).state is not State.STOPPED:
                 container.stop(there, machine.identity)
             return _refreshed(there, machine)
@@ -138,7 +142,7 @@ class DockerProvider(Provider, CanStop, CanResize, CanAudit):
     def _make_or_repair(self, there: Engine, spec: Spec, emit: Emit) -> None:
         size = _fitting(there, spec)
         found = resizing.settled(there, spec.identity)
-        if found is not None and not found["State"].get("StartedAt", "").startswith("0001"):
+        if found is not None and container.has_run(found):
             self._repair(there, spec, names.created_of(found["Config"]["Labels"]))
             return
         if found is not None:  # it never ran, so it may lack its keys

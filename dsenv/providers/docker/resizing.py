@@ -23,8 +23,14 @@ def resize(engine: Engine, spec: Spec, wanted: Size, emit: Emit) -> None:
     if found is None:
         raise ProviderError(f"the container of {spec.identity.name} is gone", hint="dsenv up")
     has = container.size_of(found)
-    if has == wanted:
-        return
+    if has != wanted:
+        _change(engine, spec, found, has, wanted, emit)
+    now = container.inspect(engine, names.thing(spec.identity))
+    # Those of replacements before this one, and of such that were broken off.
+    remove_snapshots(engine, spec.identity, but=str(now["Config"]["Image"]) if now else "")
+
+
+def _change(engine: Engine, spec: Spec, found: dict[str, Any], has: Size, wanted: Size, emit: Emit) -> None:
     lifted = bool(has.memory_gb and not wanted.memory_gb) or bool(has.cpus and not wanted.cpus)
     with step(emit, "resize", f"resize to {str(wanted) or 'no limits'}"):
         if has.gpus == wanted.gpus and not lifted:
@@ -40,25 +46,33 @@ def settled(engine: Engine, identity: Identity) -> dict[str, Any] | None:
     found, before = container.inspect(engine, name), container.inspect(engine, old)
     if before is None:
         return found
-    if found is None:
-        container.rename(engine, old, name)
-        return container.inspect(engine, name)
-    container.remove(engine, old)
-    return found
+    if found is not None and container.has_run(found):
+        container.remove(engine, old)
+        return found
+    if found is not None:  # whether the engine has what it asks for is not known
+        container.remove(engine, name)
+    container.rename(engine, old, name)
+    return container.inspect(engine, name)
 
 
-def remove_snapshots(engine: Engine, identity: Identity) -> None:
-    """Remove the images that replacements have made of this workstation."""
+def remove_snapshots(engine: Engine, identity: Identity, but: str = "") -> None:
+    """Remove the images that replacements have made of this workstation, except the one called `but`."""
     with translated("cannot list images"):
         labels = {"label": [f"{names.ID}={identity.id}", f"{names.KIND}={_SNAPSHOT}"]}
         found = engine.api.images(filters=labels)
-    for item in found:
+    # By their names where they have one: an image that others are made from loses its name and goes with them.
+    for name in [name for item in found for name in _called(item) if name != but]:
         try:
-            with translated(f"cannot remove the image {item['Id'][:19]}"):
-                engine.api.remove_image(item["Id"], force=True)
+            with translated(f"cannot remove the image {name}"):
+                engine.api.remove_image(name, force=True)
         except ProviderError as error:
             if not is_absent(error):
                 raise
+
+
+def _called(image: dict[str, Any]) -> list[str]:
+    named = [tag for tag in image.get("RepoTags") or [] if not tag.startswith("<none>")]
+    return named or [str(image["Id"])]
 
 
 def _replace(engine: Engine, identity: Identity, found: dict[str, Any], wanted: Size) -> None:

@@ -204,7 +204,7 @@ def test_our_name_for_it_leads_there(lab: Lab, box: Server, machine: Machine) ->
     there = subprocess.run(["ssh", alias, "pwd"], capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL)
     assert there.stdout.strip() == str(box.home), there.stderr
     assert (sshconfig.folder() / "known_hosts").read_text() == ""
-    sshconfig.forget(machine)
+    sshconfig.forget(machine.identity)
     assert (sshconfig.folder() / "config").read_text() == ""
 
 

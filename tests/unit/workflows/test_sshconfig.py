@@ -54,7 +54,7 @@ def test_what_the_user_wrote_is_there_to_the_byte_before_and_after(home: Path, u
     assert added.count(b"Include") == 1
     sshconfig.register(_machine("a"))
     assert config.read_bytes() == added
-    sshconfig.forget(_machine("a"))
+    sshconfig.forget(_machine("a").identity)
     assert (config.read_bytes() if config.exists() else None) == before
     assert config.is_symlink() == link
 
@@ -63,7 +63,7 @@ def test_our_lines_are_known_again_when_an_editor_changed_their_ends(home: Path)
     sshconfig.register(_machine("a"))
     config = home / ".ssh/config"
     config.write_bytes(config.read_bytes().replace(b"\n", b"\r\n") + b"Host foo\r\n")
-    sshconfig.forget(_machine("a"))
+    sshconfig.forget(_machine("a").identity)
     assert config.read_bytes() == b"Host foo\r\n"
 
 
