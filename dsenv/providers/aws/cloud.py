@@ -12,6 +12,7 @@ from typing import Any
 from dsenv.providers.aws.errors import AwsError, translated
 
 _CONNECT_SECONDS, _READ_SECONDS, _ATTEMPTS = 5, 20, 4
+_FIRST_ATTEMPTS = 2  # of the call that comes first: what does not answer is told soon
 _PRICING_REGION = "us-east-1"  # the price list of all regions is there
 _VARIABLES = (
     "AWS_ACCESS_KEY_ID",
@@ -49,7 +50,7 @@ class Cloud:
         Raises ProviderError for an unknown profile, and when no region is set.
         """
         self.profile = profile
-        with translated("cannot use AWS", region or "the configured region"):
+        with translated("cannot use AWS", region or "the configured region", profile):
             import boto3
 
             self._session: boto3.session.Session = (
@@ -63,7 +64,7 @@ class Cloud:
 
     def call(self, service: str, operation: str, doing: str, **parameters: Any) -> dict[str, Any]:
         """One call, repeated by botocore while AWS throttles or the network fails. Raises AwsError."""
-        with translated(doing, self.region):
+        with translated(doing, self.region, self.profile):
             answer: dict[str, Any] = getattr(self._client(service), operation)(**parameters)
             return answer
 
@@ -72,7 +73,7 @@ class Cloud:
 
     def pages(self, operation: str, key: str, doing: str, **parameters: Any) -> Iterator[dict[str, Any]]:
         """The items under `key` of all pages of an EC2 call. Raises AwsError."""
-        with translated(doing, self.region):
+        with translated(doing, self.region, self.profile):
             paginator = self._client("ec2").get_paginator(operation)
             for page in paginator.paginate(**parameters):
                 yield from page.get(key, [])
@@ -108,7 +109,10 @@ class Cloud:
                 settings = Config(
                     connect_timeout=_CONNECT_SECONDS,
                     read_timeout=_READ_SECONDS,
-                    retries={"mode": "standard", "total_max_attempts": _ATTEMPTS},
+                    retries={
+                        "mode": "standard",
+                        "total_max_attempts": _FIRST_ATTEMPTS if service == "sts" else _ATTEMPTS,
+                    },
                     user_agent_extra="dsenv",
                     max_pool_connections=16,
                 )

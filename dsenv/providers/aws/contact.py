@@ -22,7 +22,7 @@ next=/etc/ssh/dsenv_next_host_key; key=/etc/ssh/ssh_host_ed25519_key
 """
 # Says the key that is to come. One that was put in place already, and that sshd has not read yet, is that key: with
 # another one the machine would show, after a crash here and now, a key that nobody has pinned.
-_NEXT = f"""{_LOCK}
+NEXT = f"""{_LOCK}
 now=$(ssh-keygen -y -P '' -f "$key" | cut -d ' ' -f 1,2)
 if [ "$now" != "$1" ] && [ -n "$now" ]; then echo "$now"; exit; fi
 if ! [ -s "$next" ] || ! [ -s "$next.pub" ]; then
@@ -87,7 +87,7 @@ def settle(transport: Transport, shown: str, saved: Saved, endpoint: Endpoint) -
     if saved.rotated:
         return saved
     if len(saved.host_keys) == 1 or shown != saved.host_keys[0]:
-        made = transport.run([*_ROOT, _NEXT, "sh", shown], timeout=60).check().stdout.decode().split()
+        made = transport.run([*_ROOT, NEXT, "sh", shown], timeout=60).check().stdout.decode().split()
         new = " ".join(made[:2])
         saved = saved.but(host_keys=(new, shown))
         transport.run([*_ROOT, _INSTALL], timeout=60).check()

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from email.utils import parsedate_to_datetime
 
 from dsenv.errors import ProviderError
 
@@ -19,7 +21,7 @@ SPOT = frozenset({"MaxSpotInstanceCountExceeded", "SpotMaxPriceTooLow", "Insuffi
 _EXPIRED = frozenset({"ExpiredToken", "ExpiredTokenException", "RequestExpired", "TokenRefreshRequired"})
 _WRONG = frozenset({
     "AuthFailure", "InvalidClientTokenId", "UnrecognizedClientException", "SignatureDoesNotMatch",
-    "InvalidAccessKeyId", "InvalidToken", "MissingAuthenticationToken",
+    "InvalidAccessKeyId", "InvalidToken", "MissingAuthenticationToken", "InvalidSignatureException",
 })  # fmt: skip
 DENIED = frozenset({
     "UnauthorizedOperation", "AccessDenied", "AccessDeniedException", "Client.UnauthorizedOperation",
@@ -28,6 +30,9 @@ _THROTTLED = frozenset({
     "RequestLimitExceeded", "Throttling", "ThrottlingException", "TooManyRequestsException", "SlowDown",
     "EC2ThrottledException", "RequestThrottled",
 })  # fmt: skip
+_CLOCK = frozenset({"RequestTimeTooSkewed", "RequestInTheFuture"})
+_SIGNED = _EXPIRED | _WRONG | _CLOCK | {"InvalidSignatureException", "AccessDenied"}  # where the time may be to blame
+_SKEW_SECONDS = 240  # AWS accepts five minutes
 QUOTAS = {
     "VcpuLimitExceeded": "the quota of processors for this kind of instance on demand (EC2, 'Running On-Demand')",
     "MaxSpotInstanceCountExceeded": "the quota of processors for spot instances (EC2, 'All Standard Spot')",
@@ -67,37 +72,78 @@ class AwsError(ProviderError):
 
 
 @contextmanager
-def translated(doing: str, region: str) -> Iterator[None]:
+def translated(doing: str, region: str, profile: str = "") -> Iterator[None]:
     """Errors of botocore become ours. `doing` is what was tried, as in "cannot start the instance"."""
     from botocore import exceptions as theirs
+    from botocore.parsers import ResponseParserError
 
     try:
         yield
     except theirs.ClientError as error:
         raise _refused(error, doing, region) from error
-    except (theirs.NoCredentialsError, theirs.PartialCredentialsError, theirs.CredentialRetrievalError) as error:
-        raise AwsError(
-            f"{doing}: there are no AWS credentials here", code="NoCredentials", hint="aws configure", detail=str(error)
-        ) from error
-    except (theirs.TokenRetrievalError, theirs.SSOError, theirs.UnauthorizedSSOTokenError) as error:
-        raise AwsError(f"{doing}: the AWS login has expired", code="ExpiredToken", hint="aws sso login") from error
-    except theirs.ProfileNotFound as error:
-        raise AwsError(
-            f"{doing}: {error}", code="ProfileNotFound", hint="aws configure list-profiles, then set `profile`"
-        ) from error
-    except theirs.NoRegionError as error:
-        raise AwsError(
-            f"{doing}: no AWS region is set", code="NoRegion", hint='set region = "eu-west-1" in dsenv.toml'
-        ) from error
     except (theirs.HTTPClientError, theirs.ConnectionError) as error:
-        raise AwsError(
-            f"{doing}: AWS cannot be reached in {region}",
-            code="Unreachable",
-            hint="check the network and the region's name, then repeat the command",
-            detail=str(error),
-        ) from error
+        raise _unreachable(error, doing, region) from error
     except theirs.BotoCoreError as error:
-        raise AwsError(f"{doing}: {error}", code=type(error).__name__) from error
+        code, why, hint = _of_configuration(error, profile)
+        raise AwsError(f"{doing}: {why}", code=code, hint=hint) from error
+    except (ResponseParserError, UnicodeDecodeError) as error:
+        raise AwsError(
+            f"{doing}: what answers in {region} is not AWS, or it is out of order",
+            code="Garbage",
+            hint="check the region's name, AWS_ENDPOINT_URL and the proxy, then repeat the command",
+            detail=str(error)[:500],
+        ) from error
+    except ValueError as error:  # that is how an address that is none, or a number that is none, is told
+        raise AwsError(f"{doing}: {error}", code="ValueError", hint=_LOOK) from error
+
+
+_LOOK = "look at what is set: aws configure list, env | grep AWS_"
+
+
+def _of_configuration(error: Exception, profile: str) -> tuple[str, str, str]:
+    """Code, reason and hint for what is wrong on this machine."""
+    from botocore import exceptions as theirs
+
+    option = f" --profile {profile}" if profile else ""
+    if isinstance(error, theirs.NoCredentialsError | theirs.PartialCredentialsError):
+        return "NoCredentials", "there are no AWS credentials here", f"aws configure{option}"
+    if isinstance(error, theirs.CredentialRetrievalError):
+        return "NoCredentials", str(error).strip().rstrip(":"), _LOOK
+    if isinstance(error, theirs.TokenRetrievalError | theirs.SSOError | theirs.UnauthorizedSSOTokenError):
+        return "ExpiredToken", "the AWS login has expired", f"aws sso login{option}"
+    if isinstance(error, theirs.ProfileNotFound):
+        return "ProfileNotFound", str(error), "aws configure list-profiles, then set `profile` or AWS_PROFILE"
+    if isinstance(error, theirs.NoRegionError):
+        return "NoRegion", "no AWS region is set", 'set region = "eu-west-1" in dsenv.toml'
+    if isinstance(error, theirs.InvalidRegionError):
+        return "InvalidRegion", str(error), "change `region` in dsenv.toml, or AWS_DEFAULT_REGION"
+    return type(error).__name__, str(error), _LOOK
+
+
+def _unreachable(error: Exception, doing: str, region: str) -> AwsError:
+    from botocore import exceptions as theirs
+
+    why = f"AWS cannot be reached in {region}"
+    hint = "check the network and the region's name, then repeat the command"
+    if isinstance(error, theirs.ProxyConnectionError):
+        why, hint = "the proxy does not let us through to AWS", "check HTTPS_PROXY, HTTP_PROXY and NO_PROXY"
+    elif isinstance(error, theirs.SSLError):
+        why = "the certificate of what answers for AWS is not trusted here"
+        hint = "if a proxy of yours is in between, set AWS_CA_BUNDLE to its certificate"
+    elif isinstance(error, theirs.ReadTimeoutError):
+        why = f"AWS does not answer in {region}"
+    return AwsError(f"{doing}: {why}", code="Unreachable", hint=hint, detail=str(error))
+
+
+def _clock_is_off(error: object) -> bool:
+    """Whether this machine's clock and that of AWS, which dates its answers, are too far apart."""
+    response = getattr(error, "response", {})
+    said = str(response.get("ResponseMetadata", {}).get("HTTPHeaders", {}).get("date", ""))
+    try:
+        theirs = parsedate_to_datetime(said).timestamp()
+    except ValueError:
+        return False
+    return abs(time.time() - theirs) > _SKEW_SECONDS
 
 
 def _refused(error: object, doing: str, region: str) -> AwsError:
@@ -105,7 +151,11 @@ def _refused(error: object, doing: str, region: str) -> AwsError:
     code = str(response.get("Error", {}).get("Code", "Unknown"))
     words = str(response.get("Error", {}).get("Message", "")).strip()
     message, hint = f"{doing}: {words or code}", None
-    if code in _EXPIRED:
+    if code in _CLOCK or (code in _SIGNED and _clock_is_off(error)):
+        now = time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime())
+        message = f"{doing}: AWS does not accept the time of this machine, {now}"
+        hint = "set the clock: timedatectl set-ntp true"
+    elif code in _EXPIRED:
         message, hint = f"{doing}: the AWS credentials have expired", "aws sso login (or renew them your way)"
     elif code in _WRONG:
         message, hint = f"{doing}: AWS does not accept the credentials in {region}", "aws sts get-caller-identity"

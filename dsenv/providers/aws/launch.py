@@ -22,7 +22,7 @@ from dsenv.providers.aws.tags import Tags
 
 _KINDS = ("instance", "volume", "network-interface")
 _UNKNOWN_OUTCOME = frozenset(
-    {"Unreachable", "InternalError", "Unavailable", "ServiceUnavailable", "Unknown", "500", "503"}
+    {"Unreachable", "Garbage", "InternalError", "Unavailable", "ServiceUnavailable", "Unknown", "500", "503"}
 )
 
 

@@ -44,9 +44,13 @@ class Desk:
         rows = [row for row in self.lab.ledger() if "dsenv:id" in row["tags"] and row["state"] != "terminated"]
         return [row for row in rows if kind in {"", row["kind"]}]
 
-    def in_a_process(self, verb: str, **settings: Any) -> subprocess.Popen[bytes]:
-        """The same in a process of its own, which a test may kill. It starts when it reads a line."""
-        facts = {"root": str(self.identity.root), "verb": verb, "settings": {"provider": "aws", **settings}}
+    def in_a_process(self, verb: str, dies: int = 0, **settings: Any) -> subprocess.Popen[bytes]:
+        """The same in a process of its own, which a test may kill. It starts when it reads a line.
+
+        `dies`: it kills itself at this step of the change of the host key.
+        """
+        wanted = {"provider": "aws", **settings}
+        facts = {"root": str(self.identity.root), "verb": verb, "settings": wanted, "dies": dies}
         argv = [sys.executable, str(Path(__file__).with_name("worker.py")), json.dumps(facts)]
         return subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
 

@@ -8,6 +8,8 @@ import pytest
 
 from dsenv import events
 from dsenv.models.machine import State
+from dsenv.providers.aws import contact
+from dsenv.providers.aws.saved import Layout, Saved
 from tests.integration.aws.conftest import Desk
 
 pytestmark = pytest.mark.slow
@@ -29,6 +31,47 @@ def _works(desk: Desk) -> None:
         assert transport.run(["true"]).code == 0
     assert len(desk.kept("instance")) == 1
     assert len(desk.kept("security-group")) == 1
+
+
+def test_a_change_of_the_host_key_that_was_killed_at_any_step(desk: Desk) -> None:
+    """It ends with one key, the machine's own, and no other is accepted in between."""
+    desk.up()
+    name, step = str(desk.kept("instance")[0]["id"]), 0
+    while True:
+        layout = _before_the_change(desk, name)
+        step += 1
+        process = desk.in_a_process("create", dies=step)
+        _, errors = process.communicate(b"go\n", timeout=120)
+        if process.returncode == 0:
+            break
+        assert process.returncode == -9, (step, errors.decode())
+        machine = desk.up()
+        assert machine.endpoint is not None
+        own = desk.lab.run(name, "ssh-keygen", "-y", "-f", "/etc/ssh/ssh_host_ed25519_key")
+        assert machine.endpoint.host_key == " ".join(own.split()[:2]), step
+        saved = Saved.read(layout)
+        assert saved is not None
+        assert (saved.rotated, saved.host_keys) == (True, (machine.endpoint.host_key,)), step
+        assert not layout.first_host_key.exists(), step
+        assert desk.lab.run(name, "sh", "-c", "ls /etc/ssh/dsenv* 2>&1 || true").startswith("ls: cannot access"), step
+        with desk.provider.transport(machine) as transport:
+            assert transport.run(["true"]).code == 0
+    assert step > 10  # what is killed there is not nothing
+    # An sshd that has not read the new key yet shows the old one: the one in place is the one to come all the same.
+    said = desk.lab.run(name, "sh", "-c", contact.NEXT, "sh", "ssh-ed25519 AAAAold")
+    own = desk.lab.run(name, "ssh-keygen", "-y", "-f", "/etc/ssh/ssh_host_ed25519_key")
+    assert said.split() == own.split()[:2]
+
+
+def _before_the_change(desk: Desk, instance: str) -> Layout:
+    """As at first contact: the key that the machine shows is one that travelled in user data."""
+    layout = Layout.of(desk.identity)
+    saved = Saved.read(layout)
+    assert saved is not None
+    own = desk.lab.run(instance, "cat", "/etc/ssh/ssh_host_ed25519_key")
+    layout.first_host_key.write_text(own)
+    saved.but(rotated=False)
+    return layout
 
 
 _MAKING = ["CreateSecurityGroup", "AuthorizeSecurityGroupIngress", "RunInstances"]

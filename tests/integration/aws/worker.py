@@ -7,17 +7,23 @@ import sys
 from pathlib import Path
 
 from dsenv import events
+from dsenv.config import paths
 from dsenv.config.schema import Workstation
 from dsenv.errors import DsenvError
 from dsenv.models.machine import Identity
+from dsenv.providers.aws import contact
 from dsenv.providers.aws.provider import AwsProvider
 from dsenv.providers.base import Spec
+from dsenv.transports.ssh import SshTransport
+from tests.integration.aws import dying
 
 
 def main(facts: str) -> int:
     wanted = json.loads(facts)
     identity = Identity(Path(wanted["root"]), "desk", "one")
     provider, spec = AwsProvider(), Spec(identity, Workstation(**wanted["settings"]))
+    if wanted.get("dies"):
+        dying.at_step(int(wanted["dies"]), contact.settle, SshTransport.run, paths.data_dir())
     sys.stdin.readline()
     try:
         if wanted["verb"] == "create":

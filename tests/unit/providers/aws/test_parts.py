@@ -8,7 +8,10 @@ import os
 import stat
 import subprocess
 import sys
+import time
+from email.utils import formatdate
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -17,7 +20,7 @@ from hypothesis import strategies as st
 from dsenv.config.schema import Workstation
 from dsenv.errors import ConfigError, ProviderError, StateError
 from dsenv.models.machine import Identity, Limits, Needs
-from dsenv.providers.aws import choice, cloud, network, prices, saved, session, tags, userdata
+from dsenv.providers.aws import choice, cloud, network, prices, quotas, saved, session, tags, userdata
 from dsenv.providers.aws.errors import AwsError, translated
 from dsenv.providers.aws.saved import Layout, Saved
 from dsenv.providers.aws.tags import Tags
@@ -204,22 +207,41 @@ def test_products_without_a_price_cost_nothing_known() -> None:
 
 def test_foreign_errors_become_ours() -> None:
     from botocore import exceptions as theirs
+    from botocore.parsers import ResponseParserError
 
+    there, past = formatdate(usegmt=True), formatdate(time.time() - 3600, usegmt=True)
+    url = "https://x.invalid"
     cases = [
-        (theirs.NoCredentialsError(), "no AWS credentials", "aws configure"),
+        (theirs.NoCredentialsError(), "no AWS credentials", "aws configure --profile work"),
         (theirs.NoRegionError(), "no AWS region", "region"),
         (theirs.ProfileNotFound(profile="p"), "p", "list-profiles"),
-        (theirs.EndpointConnectionError(endpoint_url="https://x.invalid"), "cannot be reached", "network"),
-        (theirs.UnauthorizedSSOTokenError(), "login has expired", "aws sso login"),
+        (theirs.EndpointConnectionError(endpoint_url=url), "cannot be reached", "network"),
+        (theirs.ConnectTimeoutError(endpoint_url=url), "cannot be reached", "network"),
+        (theirs.ReadTimeoutError(endpoint_url=url), "does not answer", "network"),
+        (theirs.ProxyConnectionError(proxy_url=url), "proxy", "HTTPS_PROXY"),
+        (theirs.SSLError(endpoint_url=url, error=OSError("x")), "certificate", "AWS_CA_BUNDLE"),
+        (theirs.UnauthorizedSSOTokenError(), "login has expired", "aws sso login --profile work"),
+        (theirs.CredentialRetrievalError(provider="custom-process", error_msg=""), "custom-process", "aws configure"),
+        (theirs.ConfigParseError(path="/x/config"), "/x/config", "aws configure list"),
+        (theirs.InvalidRegionError(region_name="a b"), "a b", "region"),
+        (theirs.InfiniteLoopConfigError(source_profile="a", visited_profiles=["a"]), "loop", "aws configure list"),
+        (ResponseParserError("<html>"), "is not AWS", "AWS_ENDPOINT_URL"),
+        (ValueError("Invalid endpoint: x"), "Invalid endpoint", "aws configure list"),
         (
             _refusal("UnauthorizedOperation", "not authorized to perform: ec2:RunInstances"),
             "ec2:RunInstances",
-            "policy",
+            "dsenv doctor --policy aws",
         ),
         (_refusal("SomethingNew", "because"), "because", ""),
+        (_refusal("RequestExpired", "Request has expired.", there), "credentials have expired", "aws sso login"),
+        (_refusal("RequestExpired", "Request has expired.", past), "time of this machine", "set the clock"),
+        (_refusal("SignatureDoesNotMatch", "Signature expired", past), "time of this machine", "set the clock"),
+        (_refusal("AuthFailure", "not able to validate", there), "does not accept the credentials", "caller-identity"),
+        (_refusal("AuthFailure", "not able to validate", past), "time of this machine", "set the clock"),
+        (_refusal("AuthFailure", "not able to validate", "no date"), "does not accept the credentials", ""),
     ]
     for error, message, hint in cases:
-        with pytest.raises(AwsError) as caught, translated("cannot do it", "eu-west-1"):
+        with pytest.raises(AwsError) as caught, translated("cannot do it", "eu-west-1", "work"):
             raise error
         assert message in caught.value.message
         assert hint in (caught.value.hint or "")
@@ -228,10 +250,11 @@ def test_foreign_errors_become_ours() -> None:
     assert not AwsError("", code="DependencyViolation").absent
 
 
-def _refusal(code: str, words: str) -> Exception:
+def _refusal(code: str, words: str, date: str = "") -> Exception:
     from botocore.exceptions import ClientError
 
-    return ClientError({"Error": {"Code": code, "Message": words}}, "RunInstances")
+    answer: Any = {"Error": {"Code": code, "Message": words}, "ResponseMetadata": {"HTTPHeaders": {"date": date}}}
+    return ClientError(answer, "RunInstances")
 
 
 def test_sessions_need_amazons_program(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -241,3 +264,30 @@ def test_sessions_need_amazons_program(monkeypatch: pytest.MonkeyPatch, tmp_path
     assert done.returncode == 1
     assert session.PLUGIN in done.stderr
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    "kind, spot, code",
+    [
+        ("m7i.large", False, "L-1216C47A"),
+        ("im4gn.large", True, "L-34B43A08"),
+        ("gr6.4xlarge", False, "L-DB2E81BA"),
+        ("g5.xlarge", True, "L-3819A6DF"),
+        ("p5.48xlarge", False, "L-417A185B"),
+        ("x2gd.large", False, "L-7295265B"),
+    ],
+)
+def test_which_quota_counts_a_type(kind: str, spot: bool, code: str) -> None:
+    found = quotas.covering(kind, spot=spot)
+    assert found is not None
+    assert found.code == code
+    assert quotas.covering("hpc7a.96xlarge", spot=spot) is None
+
+
+@pytest.mark.parametrize("name", ["g6f.xlarge", "inf2.xlarge", "trn1.2xlarge", "f1.2xlarge", "vt1.3xlarge"])
+def test_accelerators_do_not_serve_plain_wishes(name: str) -> None:
+    described = {"InstanceType": name, "VCpuInfo": {"DefaultVCpus": 4}, "MemoryInfo": {"SizeInMiB": 16384}}
+    assert not choice._serves(choice.Type.read(described), Size(4, 16), Needs())
+    part = {**described, "InstanceType": "m9.xlarge", "GpuInfo": {"Gpus": [{"Count": 0}]}}
+    assert not choice._serves(choice.Type.read(part), Size(4, 16), Needs())
+    assert choice._serves(choice.Type.read({**described, "InstanceType": "m9.xlarge"}), Size(4, 16), Needs())
