@@ -27,11 +27,12 @@ def audit(
 ) -> None:
     """List what your accounts hold in dsenv's name, as they say themselves, with what it costs.
 
-    Exit code 1 when something is there that nothing needs.
+    Exit code 1 when something is there that nothing needs, 4 when an account could not be asked.
 
     Example: dsenv audit --fix
     """
     from dsenv.cli import diagnostics, output
+    from dsenv.errors import ProviderError
     from dsenv.events import Cancel
     from dsenv.workflows import audit as workflow
 
@@ -57,6 +58,8 @@ def audit(
         _show(result)
     if result.orphans or result.failed:
         raise typer.Exit(1)
+    if result.unasked:  # half an answer is no "all is well"
+        raise typer.Exit(diagnostics.exit_code(ProviderError("")))
 
 
 def _show(result: Audit) -> None:
