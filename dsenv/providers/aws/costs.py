@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 
+from dsenv.errors import ProviderError
 from dsenv.models.machine import Price
 from dsenv.providers.aws import instances, tags
 from dsenv.providers.aws.cloud import Cloud
@@ -11,6 +12,8 @@ from dsenv.providers.aws.found import Found
 from dsenv.providers.aws.instances import Instance
 from dsenv.providers.aws.prices import Prices
 
+_MEASURED_SECONDS = 300
+_MEASURES_KEPT_SECONDS = 62 * 86400  # AWS forgets them after 63 days
 SPENT = "dsenv:spent"  # dollars for the instance itself, and the launch time (microseconds) up to whose end they count
 
 
@@ -24,11 +27,11 @@ def price(there: Found) -> Price | None:
     if hour is None or disk is None:
         return None
     age = max(0.0, time.time() - there.tags.created / 1e6) / 3600
-    address = prices.address() if instance.get("PublicIpAddress") else 0.0
+    hour += _address(prices, instance)
     return Price(
-        per_hour=hour + disk + address,
+        per_hour=hour + disk,
         stopped_per_hour=disk,
-        so_far=_spent(instance, hour + address) + disk * age,
+        so_far=_spent(there.cloud, instance, hour) + disk * age,
     )
 
 
@@ -42,7 +45,7 @@ def account(cloud: Cloud, instance: Instance) -> None:
     if hour is None:
         return
     name, begun = str(instance["InstanceId"]), instances.launched(instance)
-    spent = _spent(instance, hour + prices.address())
+    spent = _spent(cloud, instance, hour + _address(prices, instance))
     value = f"{spent:.6f} {begun}"
     cloud.ec2(
         "create_tags",
@@ -59,15 +62,48 @@ def _hour(prices: Prices, instance: Instance) -> float | None:
     return prices.instance(kind)
 
 
-def _spent(instance: Instance, hour: float) -> float:
+def _address(prices: Prices, instance: Instance) -> float:
+    """Its public address, which it has while it runs."""
+    public = tags.plain(instance).get(tags.ACCESS) == "public" or bool(instance.get("PublicIpAddress"))
+    return prices.address() if public else 0.0
+
+
+def _spent(cloud: Cloud, instance: Instance, hour: float) -> float:
     """Until now, or until it was stopped."""
     before, until = (tags.plain(instance).get(SPENT) or "0 0").split()
     begun = instances.launched(instance)
     if int(until) >= begun:
         return float(before)
     running = instances.state_name(instance) in {"pending", "running"}
-    end = int(time.time() * 1e6) if running else instances.stopped_at(instance) or begun
+    end = int(time.time() * 1e6) if running else instances.stopped_at(instance) or _last_seen(cloud, instance, begun)
     return float(before) + max(0, end - begun) / 3.6e9 * hour
+
+
+def _last_seen(cloud: Cloud, instance: Instance, begun: int) -> int:
+    """When it went off by itself, which AWS does not say: until then it was measured, every five minutes.
+
+    Microseconds since the epoch; `begun` where that is not known.
+    """
+    now = time.time()
+    what = {"Name": "InstanceId", "Value": str(instance["InstanceId"])}
+    metric = {"Namespace": "AWS/EC2", "MetricName": "CPUUtilization", "Dimensions": [what]}
+    try:
+        answer = cloud.call(
+            "cloudwatch",
+            "get_metric_data",
+            "cannot look at how long the instance ran",
+            MetricDataQueries=[
+                {"Id": "cpu", "MetricStat": {"Metric": metric, "Period": _MEASURED_SECONDS, "Stat": "SampleCount"}}
+            ],
+            StartTime=max(begun / 1e6 // _MEASURED_SECONDS * _MEASURED_SECONDS, now - _MEASURES_KEPT_SECONDS),
+            EndTime=now,
+            ScanBy="TimestampDescending",
+            MaxDatapoints=1,
+        )
+    except ProviderError:
+        return begun
+    moments = answer["MetricDataResults"][0]["Timestamps"]
+    return int(min(moments[0].timestamp() + _MEASURED_SECONDS, now) * 1e6) if moments else begun
 
 
 def _disks(cloud: Cloud, prices: Prices, instance: Instance) -> float | None:

@@ -148,7 +148,7 @@ def launched(instance: Instance) -> int:
 
 
 def stopped_at(instance: Instance) -> int | None:
-    """When it went off, in microseconds since the epoch, where AWS says so."""
+    """When it was switched off, in microseconds since the epoch; None where it went off by itself."""
     found = re.search(
         r"\((\d{4}-\d\d-\d\d \d\d:\d\d:\d\d) (?:GMT|UTC)\)", str(instance.get("StateTransitionReason", ""))
     )

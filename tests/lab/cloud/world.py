@@ -143,10 +143,19 @@ class World:
             box.state = "stopped"
 
     def _off(self, box: Box) -> None:
+        self._measure(box)
         box.pid = None
         self.unmask(box)
         self.net.vanish([address for address in (box.private, box.public_now) if address])
         box.public_now = None
+
+    def _measure(self, box: Box) -> None:
+        """What CloudWatch keeps of a host is when it ran last, and that once: AWS measures every five minutes."""
+        from moto.cloudwatch.models import cloudwatch_backends
+
+        datum = {"MetricName": "CPUUtilization", "Value": 1.0, "Dimensions": [{"Name": "InstanceId", "Value": box.id}]}
+        backend = cloudwatch_backends[box.backend.account_id][box.backend.region_name]
+        backend.put_metric_data("AWS/EC2", [datum])
 
     def _terminate(self, box: Box) -> None:
         self.containers.remove(box.id)

@@ -29,6 +29,7 @@ def _only(instance: Any, allowed: tuple[str, ...], done: str) -> None:
 
 
 def _stop_and_start(world: World) -> None:
+    from moto.core.utils import utcnow
     from moto.ec2.models.instances import Instance
 
     @replaces(Instance, "start")
@@ -37,6 +38,7 @@ def _stop_and_start(world: World) -> None:
         previous = copy.copy(self._state)
         if previous.name == "stopped":
             before(self)
+            self.launch_time = utcnow()
             _keep_elastic_address(self)
             _go(world, self, "pending", "start")
         return previous
