@@ -21,7 +21,8 @@ def leaves(kind: type[errors.DsenvError]) -> list[type[errors.DsenvError]]:
 
 
 def test_every_error_has_a_documented_code() -> None:
-    for kind in leaves(errors.DsenvError)[1:]:
+    # Adapters that are loaded may have kinds of their own below these; they have the code of what they are below.
+    for kind in [item for item in leaves(errors.DsenvError)[1:] if item.__module__ == errors.__name__]:
         assert diagnostics.exit_code(kind("x")) in {2, 3, 4, 5, 6}, kind
     assert set(diagnostics.EXIT_CODES) == {0, 1, 2, 3, 4, 5, 6, 70, 125, 130}
 
