@@ -14,12 +14,12 @@ from dsenv.workflows.target import Target, agent_client
 def attach(target: Target, word: str, console: Console, *, emit: Emit, cancel: Cancel) -> Ran:
     """Follow a run from its first byte to its end, then bring its outputs back. Ended already is fine."""
     machine = target.machine()
-    client = agent_client(target)
+    client = agent_client(target, machine)
     try:
         job = find(client, machine, word)
         client.request("attach", job=job.id, offset=0)
         following = Follow(job.id, lambda: agent_client(target), console, emit, cancel, terminal=job.tty)
-        outcome, outputs = pull.follow(target, following, client, job.id, emit, cancel)
+        outcome, outputs = pull.follow(target, machine, following, client, job.id, emit, cancel)
     except RefusedError as refused:
         raise as_error(refused, machine) from refused
     finally:

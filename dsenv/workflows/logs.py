@@ -60,7 +60,7 @@ def logs(
 ) -> tuple[Job, Outcome]:
     """What the run has written until now; with `follow`, until it ends. Input is not forwarded."""
     machine = target.machine()
-    client = agent_client(target)
+    client = agent_client(target, machine)
     try:
         job = find(client, machine, word)
         client.request("attach", job=job.id, offset=0, follow=follow)

@@ -40,7 +40,7 @@ class Jobs:
 def ps(target: Target, *, everything: bool = False) -> Jobs:
     """What runs now; with `everything`, what has ended as well. Raises WorkstationNotReadyError, TransportError."""
     machine = target.machine()
-    with agent_client(target) as client:
+    with agent_client(target, machine) as client:
         found = jobs_of(client, machine)
     return Jobs(target.identity.name, [job for job in found if everything or job.status == "running"])
 

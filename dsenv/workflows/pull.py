@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dsenv.errors import DsenvError
 from dsenv.events import Cancel, Emit, Notice, step
+from dsenv.models.machine import Machine
 from dsenv.sync.client import AgentClient
 from dsenv.sync.follow import Follow, Outcome
 from dsenv.sync.ignore import Wanted
@@ -20,16 +21,18 @@ def pull(
     target: Target, patterns: list[str], *, job: str | None = None, emit: Emit, cancel: Cancel, cap: int = CAP
 ) -> Pulled:
     """Bring back what matches `patterns` (default: the project's), from the tree or from the one that `job` had."""
-    with agent_client(target) as client:
-        pulled = over(client, target, patterns, job=job, emit=emit, cancel=cancel, cap=cap)
+    machine = target.machine()
+    with agent_client(target, machine) as client:
+        pulled = over(client, target, machine, patterns, job=job, emit=emit, cancel=cancel, cap=cap)
         if job:
-            records.bring(client, target, find(client, target.machine(), job).id, emit=emit, cancel=cancel)
+            records.bring(client, target, machine, find(client, machine, job).id, emit=emit, cancel=cancel)
         return pulled
 
 
 def over(
     client: AgentClient,
     target: Target,
+    machine: Machine,
     patterns: list[str],
     *,
     job: str | None,
@@ -38,7 +41,6 @@ def over(
     cap: int = CAP,
 ) -> Pulled:
     """The same over an open conversation."""
-    machine = target.machine()
     wanted = Wanted(patterns or target.project.config.sync.pull)
     with target.locked(cancel), step(emit, STEP, "outputs") as note:
         root = machine.tree
@@ -59,7 +61,7 @@ def over(
 
 
 def follow(
-    target: Target, following: Follow, client: AgentClient, job: str, emit: Emit, cancel: Cancel
+    target: Target, machine: Machine, following: Follow, client: AgentClient, job: str, emit: Emit, cancel: Cancel
 ) -> tuple[Outcome, Pulled]:
     """Follow a run to its end, then bring its outputs back: a failure of that is told, and changes nothing else."""
     try:
@@ -67,11 +69,11 @@ def follow(
         if outcome.status == "running" or following.client is None:
             return outcome, Pulled()
         try:
-            pulled = over(following.client, target, [], job=job, emit=emit, cancel=cancel)
+            pulled = over(following.client, target, machine, [], job=job, emit=emit, cancel=cancel)
         except DsenvError as error:
             emit(Notice(f"the outputs were not brought back: {error.message}; next: dsenv pull", "warning"))
             return outcome, Pulled()
-        records.bring(following.client, target, job, emit=emit, cancel=cancel)
+        records.bring(following.client, target, machine, job, emit=emit, cancel=cancel)
         return outcome, pulled
     finally:
         following.close()

@@ -42,12 +42,11 @@ def _store_here(target: Target) -> str:
     return str((target.project.root / configured).absolute()) if configured else str(paths.default_store())
 
 
-def bring(client: AgentClient, target: Target, run: str, *, emit: Emit, cancel: Cancel) -> None:
+def bring(client: AgentClient, target: Target, machine: Machine, run: str, *, emit: Emit, cancel: Cancel) -> None:
     """Bring the record of a run that has ended home, if it is in a store that only the workstation has.
 
     May be repeated: what is here already is not sent again. A failure is told and changes nothing else.
     """
-    machine = target.machine()
     there = store_there(target, machine)
     if there == store_at_home(target, machine):
         return

@@ -79,7 +79,7 @@ def run(target: Target, command: Command, console: Console, *, emit: Emit, cance
     """Run to the end, or start and leave when `detach` is set. Raises DsenvError for failures of our own."""
     job = runid.new()
     machine = target.machine()
-    client = agent_client(target)
+    client = agent_client(target, machine)
     try:
         with target.locked(cancel):
             sync.push(target, client, machine, job, emit=emit, cancel=cancel)
@@ -111,7 +111,7 @@ def run_tasks(
     """Run a task and those it needs on one and the same state of the code. `command` gives all but argv and name."""
     machine = target.machine()
     group = runid.new()
-    with agent_client(target) as client, target.locked(cancel):
+    with agent_client(target, machine) as client, target.locked(cancel):
         root = sync.push(target, client, machine, group, emit=emit, cancel=cancel).root
         ready = _environment(target, machine, emit, cancel)
     runs: list[Ran] = []
@@ -185,7 +185,7 @@ def _follow(
     outcome, outputs = Outcome("running", None, None, root), Pulled()
     if not command.detach:
         outcome, outputs = pull.follow(
-            target, Follow(job, lambda: agent_client(target), console, emit, cancel), client, job, emit, cancel
+            target, machine, Follow(job, lambda: agent_client(target), console, emit, cancel), client, job, emit, cancel
         )
     return Ran(
         id=job,

@@ -40,7 +40,7 @@ def ssh(
     }
     if pty:
         request |= {"rows": pty.rows, "columns": pty.columns, "term": pty.term}
-    client = agent_client(target)
+    client = agent_client(target, machine)
     try:
         client.request("run", **request)
         answer = client.answer()

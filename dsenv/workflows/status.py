@@ -33,7 +33,7 @@ def status(target: Target) -> Status:
     running: list[Job] = []
     awake: Awake | None = None
     if machine.state is State.RUNNING:
-        with agent_client(target) as client:
+        with agent_client(target, machine) as client:
             running = [job for job in jobs_of(client, machine) if job.status == "running"]
             awake = asked(client) if machine.limits else None
     listed = describe(machine, target.provider)

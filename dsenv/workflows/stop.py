@@ -44,7 +44,7 @@ def running_on(target: Target) -> list[str]:
     if machine is None or machine.state is not State.RUNNING:
         return []
     try:
-        with agent_client(target) as client:
+        with agent_client(target, machine) as client:
             return [job.id for job in jobs_of(client, machine) if job.status == "running"]
     except DsenvError:
         return []

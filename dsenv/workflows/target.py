@@ -123,12 +123,13 @@ class _OwnedClient(AgentClient):
         self._transport.close()
 
 
-def agent_client(target: Target) -> AgentClient:
+def agent_client(target: Target, machine: Machine | None = None) -> AgentClient:
     """A new connection to the workstation, with a conversation on it. Closing the conversation closes both.
 
-    Raises WorkstationNotReadyError, TransportError.
+    `machine` is the workstation as it was found just now; it is looked for where it is not given. Raises
+    WorkstationNotReadyError, TransportError.
     """
-    machine = target.machine()
+    machine = machine or target.machine()
     transport = target.provider.transport(machine)
     try:
         return _OwnedClient(transport, machine)

@@ -150,7 +150,7 @@ def _refused(error: object, doing: str, region: str) -> AwsError:
     response = getattr(error, "response", {})
     code = str(response.get("Error", {}).get("Code", "Unknown"))
     words = str(response.get("Error", {}).get("Message", "")).strip()
-    message, hint = f"{doing}: {words or code}", None
+    message, hint = f"{doing}: {words or code}", _to_change(code)
     if code in _CLOCK or (code in _SIGNED and _clock_is_off(error)):
         now = time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime())
         message = f"{doing}: AWS does not accept the time of this machine, {now}"
@@ -168,15 +168,20 @@ def _refused(error: object, doing: str, region: str) -> AwsError:
     elif code in QUOTAS:
         message = f"{doing}: {QUOTAS[code]} of {region} is used up"
         hint = "take a smaller `size` or another `region`; what is in use, and how to ask for more: dsenv doctor"
-    elif code in CAPACITY:
-        hint = "change `instance_type`, `region` or `spot` in dsenv.toml, then: dsenv up"
     elif code == "OptInRequired":
         message, hint = f"{doing}: the region {region} or the image is not enabled for the account", "change `region`"
-    elif code in _UNKNOWN:
-        hint = f"change `{_UNKNOWN[code]}` in dsenv.toml, then: dsenv up"
     return AwsError(
         message, code=code, hint=hint, detail=f"{code}: {words}" if words and words not in message else None
     )
+
+
+def _to_change(code: str) -> str | None:
+    """What else to ask AWS for."""
+    if code in CAPACITY:
+        return "change `instance_type`, `region` or `spot` in dsenv.toml, then: dsenv up"
+    if code == "IncorrectSpotRequestState":
+        return "AWS starts it again when it has room; not to wait, set spot = false, then: dsenv down, dsenv up"
+    return f"change `{_UNKNOWN[code]}` in dsenv.toml, then: dsenv up" if code in _UNKNOWN else None
 
 
 def _action(error: object, words: str) -> str:

@@ -110,6 +110,8 @@ class Found:
         name = instances.state_name(self.instance)
         if name in instances.GONE:
             parts.append(f"{name}: {instances.reason(self.instance)}".rstrip(": "))
+        elif name in {"stopping", "stopped"} and (taken := instances.switched_off_by_aws(self.instance)):
+            parts.append(taken)
         elif name == "running" and not self.mine:
             parts.append("this machine has no key for it")
         return ", ".join(parts)

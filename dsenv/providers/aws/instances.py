@@ -121,6 +121,14 @@ def reason(instance: Instance) -> str:
     return str(instance.get("StateReason", {}).get("Message") or instance.get("StateTransitionReason") or "")
 
 
+def switched_off_by_aws(instance: Instance) -> str:
+    """What AWS did to it of its own accord, for people; empty when it was the user or the machine itself."""
+    code = str(instance.get("StateReason", {}).get("Code", ""))
+    if code.startswith("Server.Spot"):
+        return "AWS has taken the spot instance back"
+    return f"AWS has switched it off: {reason(instance)}" if code.startswith("Server.") else ""
+
+
 def stop(cloud: Cloud, instance: Instance, emit: Emit) -> Instance:
     """Switch it off and wait for that. Stopped already is success."""
     name = str(instance["InstanceId"])

@@ -167,11 +167,21 @@ def _kept(there: Found, spec: Spec, emit: Emit) -> Found:
     assert there.instance is not None
     saved = there.saved or Saved.new(there.tags, spec.settings, there.cloud.region, group=_own_group(there))
     name = str(there.instance["InstanceId"])
+    if (wanted := spec.settings.instance_type) and wanted != there.instance["InstanceType"]:
+        emit(_other_type(there, wanted))
     saved = saved.but(instance=name, asked=0, ingress=tuple(spec.settings.ingress))
     there = _by_way_of(dataclasses.replace(there, saved=saved), spec)
     if not there.mine:
         there = _taken_over(there, spec, emit)
     return _switched_on(there, emit)
+
+
+def _other_type(there: Found, wanted: str) -> Notice:
+    name, now = there.tags.identity.name, there.living["InstanceType"]
+    return Notice(
+        f"the workstation {name} stays a {now}; to make it a {wanted}: dsenv resize {name} --instance-type {wanted}",
+        "warning",
+    )
 
 
 def _by_way_of(there: Found, spec: Spec) -> Found:
@@ -229,6 +239,8 @@ def _switched_on(there: Found, emit: Emit) -> Found:
     """Running, and reachable from here as far as it is for us to see to that."""
     assert there.saved is not None
     assert there.instance is not None
+    if taken := instances.switched_off_by_aws(there.instance):
+        emit(Notice(f"the workstation {there.tags.identity.name} was off: {taken}; what ran on it was ended"))
     if there.saved.group:
         _admit(there.cloud, there.saved, str(there.instance.get("VpcId", "")))
     there_now = instances.start(there.cloud, there.instance, emit, lambda stopped: costs.account(there.cloud, stopped))

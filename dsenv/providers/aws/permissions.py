@@ -31,6 +31,7 @@ FOR_AUDIT: tuple[Trial, ...] = (
     ("ec2:DescribeKeyPairs", "describe_key_pairs", {}),
     ("ec2:DescribeRegions", "describe_regions", {}),
     ("ec2:DescribeSnapshots", "describe_snapshots", {"OwnerIds": ["self"]}),
+    ("ec2:DescribeTags", "describe_tags", {}),
 )
 _SSH = {"IpProtocol": "tcp", "FromPort": 22, "ToPort": 22, "IpRanges": [{"CidrIp": "192.0.2.1/32"}]}
 

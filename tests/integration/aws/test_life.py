@@ -360,3 +360,23 @@ def test_another_way_there_takes_no_new_machine(desk: Desk) -> None:
     assert machine.endpoint.host.startswith("10.")
     assert _said(desk, machine, "echo", "there") == "there\n"
     assert AwsProvider().find(desk.identity) == machine
+
+
+def test_a_spot_instance_is_taken_back_while_it_runs(desk: Desk) -> None:
+    machine = desk.up(spot=True)
+    desk.lab.interrupt(_instance(desk), notice=0.1, action="stop")
+    until(lambda: desk.provider.refresh(machine).state is State.STOPPED, "it is taken back", 60, 0.2)
+    assert "AWS has taken the spot instance back" in desk.provider.refresh(machine).note
+    assert desk.up(spot=True).state is State.RUNNING
+    assert any("AWS has taken the spot instance back" in text for text in desk.notices())
+    desk.up(spot=True, instance_type="m5.xlarge")
+    assert any("dsenv resize one --instance-type m5.xlarge" in text for text in desk.notices())
+
+
+def test_regions_without_anything_of_ours_are_asked_once(desk: Desk) -> None:
+    desk.up()
+    desk.lab.calls(clear=True)
+    assert {item.region for item in desk.provider.audit()} == {"us-east-1"}
+    calls = [(call["region"], call["action"]) for call in desk.lab.calls() if call["service"] == "ec2"]
+    assert {action for region, action in calls if region != "us-east-1"} == {"DescribeTags"}
+    assert len({region for region, _ in calls}) > 10

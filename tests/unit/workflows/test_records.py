@@ -47,7 +47,7 @@ class There:
 
     def bring(self, run: str) -> None:
         with AgentClient(self.transport, self.machine) as client:
-            records.bring(client, self.target, run, emit=self.events.append, cancel=Cancel())
+            records.bring(client, self.target, self.machine, run, emit=self.events.append, cancel=Cancel())
 
     @property
     def warnings(self) -> list[str]:
