@@ -94,7 +94,14 @@ def ensure_group(cloud: Cloud, tags: Tags, vpc: str) -> str:
     )["SecurityGroups"]
     if not found:
         raise ProviderError(f"the security group {name} exists, but cannot be seen", hint="repeat the command")
-    return str(found[0]["GroupId"])
+    group, its = str(found[0]["GroupId"]), Tags.read(found[0])
+    if its is None or its.identity != tags.identity:
+        raise ProviderError(
+            f"there is a security group {name} that is not dsenv's: {group}",
+            hint='set security_group = "sg-..." in dsenv.toml, or: '
+            f"aws ec2 delete-security-group --region {cloud.region} --group-id {group}",
+        )
+    return group
 
 
 def sources(cloud: Cloud, settings_ingress: tuple[str, ...], access: str, vpc: str) -> list[str]:

@@ -12,6 +12,7 @@ import io
 import os
 import platform
 import tarfile
+import time
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -22,12 +23,13 @@ from dsenv.config import paths
 from dsenv.errors import ProviderError
 from dsenv.events import Emit, Progress
 from dsenv.providers.docker import names
-from dsenv.providers.docker.engine import Engine, is_absent, translated
+from dsenv.providers.docker.engine import Engine, is_absent, is_conflict, translated
 
 FOLDER = "/opt/dsenv/build"  # removed before the layer is written
 CERTIFICATES = "/etc/dsenv/certificates.pem"
 STEP = "image"
 _KEPT_LINES = 15
+_REMOVAL_SECONDS = 30.0
 _LIFE_SECONDS = 7200  # after which a build that was broken off goes by itself
 # Settings of this machine for package indexes and for the way to them.
 _PASSED = (
@@ -148,13 +150,13 @@ def builder(engine: Engine, base: str, tag: str, emit: Emit) -> Iterator[Builder
             host_config=api.create_host_config(auto_remove=True),
             use_config_proxy=False,
         )
-    try:
-        with _held(engine, name):
+    with _held(engine, name):
+        try:
             with translated(f"cannot start a container of {base}"):
                 api.start(name)
             yield Builder(engine, name, emit)
-    finally:
-        _remove(engine, name)
+        finally:
+            _remove(engine, name)
 
 
 @contextmanager
@@ -170,9 +172,16 @@ def _held(engine: Engine, name: str) -> Iterator[None]:
 
 
 def _remove(engine: Engine, name: str) -> None:
-    try:
-        with translated(f"cannot remove the container {name}"):
-            engine.api.remove_container(name, force=True, v=True)
-    except ProviderError as error:
-        if not is_absent(error):
-            raise
+    """Remove a container and wait until its name is free: the engine may be removing it already."""
+    deadline = time.monotonic() + _REMOVAL_SECONDS
+    while True:
+        try:
+            with translated(f"cannot remove the container {name}"):
+                engine.api.remove_container(name, force=True, v=True)
+            return
+        except ProviderError as error:
+            if is_absent(error):
+                return
+            if not is_conflict(error) or time.monotonic() > deadline:
+                raise
+        time.sleep(0.1)
