@@ -19,6 +19,6 @@ lint types contracts coverage:
 test:
 	.ci/check tests
 
-# All that is too long for each commit: 10,000 harmed records instead of hundreds.
+# All that is too long for each commit: 10,000 harmed records instead of hundreds, and commands killed at every point.
 test-all:
-	DSENV_FUZZ=10000 .ci/check
+	DSENV_FUZZ=10000 DSENV_SWEEP=all .ci/check
