@@ -73,7 +73,10 @@ def forward(
         except HostKeyError:
             raise
         except (TransportError, WorkstationNotReadyError) as error:
-            if not told or _is_off(target):
+            if not told:
+                raise
+            if _is_off(target):
+                target.machine()  # raises that it is off, which the cut connection does not tell
                 raise
             if not wait:
                 emit(Notice(f"{error.message}; connecting again", "warning"))

@@ -68,10 +68,11 @@ def wait(
             raise
         except TransportError as error:
             passed = time.monotonic() - begun
+            hint = "see that the network lets you out to port 22; if your address changed: dsenv up"
             if passed > seconds:
                 raise TransportError(
                     f"{error.message} (tried for {passed:.0f} s)",
-                    hint="see that the network lets you out to port 22; if your address changed: dsenv up",
+                    hint=hint if not error.detail else "see to what is said above, then: dsenv up",
                     detail=error.detail,
                 ) from error
             emit(Progress("boot", int(passed), 0, "s"))
