@@ -164,11 +164,15 @@ def _held(engine: Engine, name: str) -> Iterator[None]:
     """Its input stays open for as long as we live: a build whose client was killed ends, and the engine removes it."""
     with translated(f"cannot reach the container {name}"):
         connection = engine.api.attach_socket(name, params={"stdin": 1, "stream": 1})
+    # To the SDK an answer without a body is at its end, and its socket is closed with the next garbage.
+    descriptor = os.dup(connection.fileno()) if os.name == "posix" else None
     try:
         yield
     finally:
         connection._response.close()
         connection.close()
+        if descriptor is not None:
+            os.close(descriptor)
 
 
 def _remove(engine: Engine, name: str) -> None:
