@@ -19,8 +19,8 @@ def resize(there: Found, spec: Spec, emit: Emit) -> Found:
     """Stop, change, and start if it ran. Raises ProviderError, with the old type kept, when that cannot be had."""
     old = str(there.living["InstanceType"])
     new = _wanted(there, spec, emit)
-    if new == old:
-        return there
+    if new == old:  # perhaps by a resize that was killed while it was started: it may not answer yet
+        return make.wake(there, emit) if there.mine and there.state in {State.RUNNING, State.STARTING} else there
     if there.living.get("InstanceLifecycle") == "spot":
         raise ProviderError(
             "the type of a spot instance cannot be changed",
