@@ -14,7 +14,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-_MIDDLE = (0.03, 0.15)  # seconds after a command was sent
+_MIDDLE = (0.08,)  # seconds after a command was sent
 _FILES = ("open", "os.rename", "os.remove")
 
 
