@@ -378,5 +378,7 @@ def test_regions_without_anything_of_ours_are_asked_once(desk: Desk) -> None:
     desk.lab.calls(clear=True)
     assert {item.region for item in desk.provider.audit()} == {"us-east-1"}
     calls = [(call["region"], call["action"]) for call in desk.lab.calls() if call["service"] == "ec2"]
-    assert {action for region, action in calls if region != "us-east-1"} == {"DescribeTags"}
+    # What other tests had elsewhere keeps its tags for a while after its end.
+    used = {"us-east-1", *(box["region"] for box in desk.lab.boxes().values())}
+    assert {action for region, action in calls if region not in used} == {"DescribeTags"}
     assert len({region for region, _ in calls}) > 10

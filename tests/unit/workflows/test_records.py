@@ -21,6 +21,7 @@ from dsenv.sync.client import AgentClient
 from dsenv.testing.fake import FakeProvider
 from dsenv.workflows import records
 from dsenv.workflows.target import Target
+from tests.measuring import measuring
 from tests.unit.workflows.conftest import Make
 
 
@@ -57,6 +58,8 @@ class There:
 @pytest.fixture
 def there(make_target: Make, fake: FakeProvider, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> There:
     monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[3]))
+    for name in measuring():
+        monkeypatch.delenv(name)  # its files would be inputs of the program
     home = tmp_path / "store"
     target = make_target()
     (target.project.root / "dsenv.toml").write_text(f'[project]\nname = "proj"\n[runs]\nstore = "{home}"\n')
