@@ -16,6 +16,8 @@ from tests.sweep.aws_world import AwsWorld
 from tests.sweep.commands import Done, Launcher
 from tests.sweep.points import Point
 
+pytestmark = pytest.mark.slow  # no host is booted for most of them, but there are forty commands
+
 USAGE, PROVIDER, CONNECTION, STATE = 2, 4, 5, 6
 
 
@@ -204,7 +206,6 @@ def test_a_group_with_our_name_that_is_not_ours(world: AwsWorld) -> None:
         world.ec2.delete_security_group(GroupId=group)
 
 
-@pytest.mark.slow
 def test_terminated_behind_our_back(world: AwsWorld) -> None:
     world.bring("running")
     (instance,) = [row["id"] for row in world.lab.ledger() if row["kind"] == "instance"]
@@ -221,7 +222,6 @@ def test_terminated_behind_our_back(world: AwsWorld) -> None:
     _nothing(world)
 
 
-@pytest.mark.slow
 def test_another_laptops_workstation_and_another_host_at_its_address(world: AwsWorld) -> None:
     world.bring("running")
     (instance,) = [row["id"] for row in world.lab.ledger() if row["kind"] == "instance"]
@@ -242,7 +242,6 @@ def test_another_laptops_workstation_and_another_host_at_its_address(world: AwsW
     _nothing(world)
 
 
-@pytest.mark.slow
 def test_two_at_once_for_one_name(world: AwsWorld) -> None:
     """One waits; both end the same; there is one instance."""
     argv = [sys.executable, "-m", "dsenv", "up", "--json"]
