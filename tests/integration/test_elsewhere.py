@@ -37,6 +37,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     dsenv("down", "--yes")
 
 
+@pytest.mark.slow
 def test_it_fails_there_and_the_working_tree_is_tried_there(project: Path, tmp_path: Path) -> None:
     capture = ["capture", "--store", str(tmp_path / "store"), "--", sys.executable, "job.py"]
     assert b"ValueError" in dsenv(*capture, code=1).stderr

@@ -449,6 +449,7 @@ def test_ports(project: Path) -> None:
     assert b"is not a port" in dsenv("forward", "http", code=2).stderr
 
 
+@pytest.mark.slow
 def test_ports_outlive_a_cut(project: Path) -> None:
     """The server is killed and comes back; the port here is the same, and leads there again."""
     with socket.create_server(("127.0.0.1", 0)) as service:
