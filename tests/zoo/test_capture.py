@@ -17,6 +17,7 @@ from dsenv.agent import signature
 from dsenv.runs import index, restore
 from dsenv.runs.record import Record
 from dsenv.runs.store.folder import FolderStore
+from tests.measuring import unmeasured
 from tests.zoo.case import Case, prepare
 from tests.zoo.cases import CASES
 
@@ -27,7 +28,7 @@ def run(case: Case, root: Path, store: Path) -> subprocess.CompletedProcess[byte
     return subprocess.run(
         case.surrounded([*capture, *case.argv(root)]),
         cwd=root,
-        env=os.environ | dict(case.env),
+        env=unmeasured() | dict(case.env),
         input=case.stdin,
         stdin=subprocess.DEVNULL if case.stdin is None else None,
         capture_output=True,
@@ -44,7 +45,7 @@ def test_a_failing_program_leaves_what_a_reproduction_needs(case: Case, tmp_path
     bare = subprocess.run(
         case.surrounded([*case.bare, *case.argv(root)]),
         cwd=root,
-        env=os.environ | dict(case.env),
+        env=unmeasured() | dict(case.env),
         input=case.stdin,
         capture_output=True,
         check=False,
@@ -102,7 +103,7 @@ def _streamed(case: Case, words: list[str], root: Path, terminal: bool) -> tuple
     read, write = pty.openpty() if terminal else os.pipe()
     stdin = subprocess.DEVNULL if case.stdin is None else subprocess.PIPE
     with subprocess.Popen(
-        words, cwd=root, env=os.environ | dict(case.env), stdin=stdin, stdout=write, stderr=write
+        words, cwd=root, env=unmeasured() | dict(case.env), stdin=stdin, stdout=write, stderr=write
     ) as process:
         os.close(write)
         if process.stdin is not None:

@@ -13,6 +13,7 @@ import pytest
 
 from dsenv.events import Cancel, ignore
 from dsenv.workflows import reproduce, testfile
+from tests.measuring import unmeasured
 from tests.zoo.case import prepare
 from tests.zoo.cases import CASES
 from tests.zoo.test_capture import run
@@ -45,7 +46,7 @@ MENDED = (
 
 
 def pytest_says(file: Path) -> tuple[int, str]:
-    env = os.environ | {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
+    env = unmeasured() | {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
     words = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-c", os.devnull, str(file)]
     done = subprocess.run(words, check=False, capture_output=True, text=True, env=env, cwd=file.parent)
     return done.returncode, done.stdout

@@ -96,7 +96,7 @@ def _last_seen(cloud: Cloud, instance: Instance, begun: int) -> int:
                 {"Id": "cpu", "MetricStat": {"Metric": metric, "Period": _MEASURED_SECONDS, "Stat": "SampleCount"}}
             ],
             StartTime=max(begun / 1e6 // _MEASURED_SECONDS * _MEASURED_SECONDS, now - _MEASURES_KEPT_SECONDS),
-            EndTime=now,
+            EndTime=now + _MEASURED_SECONDS,  # what was measured in this very second as well
             ScanBy="TimestampDescending",
             MaxDatapoints=1,
         )
