@@ -8,8 +8,9 @@ from typing import List, NamedTuple
 from dsenv.agent.idle.table import Process, Table
 
 # What OpenSSH calls the process of an authenticated connection: "sshd: user@pts/0", "sshd: user@notty", "sshd: user";
-# from 9.8 on "sshd-session: ...". The privileged half has "[priv]" behind the name.
-_SESSION = re.compile(r"^sshd(?:-session)?: (\S+?)(?:@(\S+))?$")
+# from 9.8 on "sshd-session: ...". The privileged half has "[priv]" behind the name; who has not shown a key yet, as
+# those who try every address of the internet, is "[accepted]" or "[net]".
+_SESSION = re.compile(r"^sshd(?:-session)?: ([^\s\[]\S*?)(?:@(\S+))?$")
 _SHELLS = frozenset({"sh", "bash", "zsh", "fish", "dash", "ksh", "tcsh", "csh", "login"})
 
 

@@ -97,6 +97,7 @@ def test_a_crash_is_noticed_and_repaired(machine: Machine, identity: Identity, k
         assert transport.get("precious") == b"x"
 
 
+@pytest.mark.slow  # it waits as long as a server may take to start
 def test_a_server_that_hangs_is_replaced(machine: Machine, identity: Identity, kind: Server) -> None:
     """Stopped by a signal it holds its port and answers nobody."""
     old = _process(identity)

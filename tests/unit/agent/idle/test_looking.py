@@ -71,6 +71,12 @@ def test_sessions(processes: Processes, title: str, said: str) -> None:
     assert people.sessions(processes.table()) == [Reason("ssh", said)]
 
 
+@pytest.mark.parametrize("title", ["sshd: [accepted]", "sshd: [net]", "sshd: u [net]", "sshd-session: [accepted]"])
+def test_who_has_not_logged_in_is_nobody(processes: Processes, title: str) -> None:
+    _session(processes, title)
+    assert people.sessions(processes.table()) == []
+
+
 def test_a_session_that_only_forwards_counts(processes: Processes) -> None:
     _session(processes)
     assert len(people.sessions(processes.table())) == 1
