@@ -119,6 +119,7 @@ class Resource:
     created: int | None  # microseconds since the epoch
     per_hour: float | None  # in US dollars, as it is now; None where the provider has no price
     orphan: str = ""  # why nothing needs it, for people; empty: it belongs to a workstation
+    note: str = ""  # what else there is to say of it, for people
 
 
 @dataclasses.dataclass(frozen=True)

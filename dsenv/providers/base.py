@@ -17,6 +17,8 @@ from dsenv.models.machine import Advice, Identity, Machine, Needs, Price, Proble
 from dsenv.transports.base import Transport
 
 _NOTHING_SPECIAL = Needs()
+# What is said of a workstation that ran, and is off because its resize was killed.
+BROKEN_RESIZE = "off since a resize that was broken off: `dsenv up` or the same `dsenv resize` ends that"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -93,7 +95,8 @@ class CanResize(ABC):
     def resize(self, machine: Machine, spec: Spec, emit: Emit) -> Machine:
         """Make it what `spec` says; it is stopped for that where it must be. As wanted already is success.
 
-        It ends in the state in which it was. Raises ProviderError, with the old size kept, when that cannot be had.
+        It ends in the state in which it was; in that before the first of them when those before were broken off.
+        Raises ProviderError, with the old size kept, when that cannot be had.
         """
 
 

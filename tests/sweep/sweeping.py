@@ -113,14 +113,11 @@ def _repeated(world: World, scenario: Scenario) -> list[str]:
     again = world.dsenv(*scenario.words)
     if again.code:
         return [f"the repetition: {again}"]
-    after = scenario.after
-    if scenario.sizes:  # promised is the size; one that was off when it was repeated stays off
-        after = "stopped" if [item["state"] for item in world.listed()] == ["stopped"] else after
-        if world.size() != scenario.sizes[1]:
-            return [f"it is a {world.size()}"]
-    bad = world.wrong(after)
+    if scenario.sizes and world.size() != scenario.sizes[1]:
+        return [f"it is a {world.size()}"]
+    bad = world.wrong(scenario.after)
     if not bad:
-        world.state = after
+        world.state = scenario.after
         if scenario.name.startswith("up"):
             world.bring("absent")
             bad = [f"after down: {item}" for item in world.wrong("absent")]

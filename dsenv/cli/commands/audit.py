@@ -87,4 +87,4 @@ def _row(item: Resource) -> tuple[str, ...]:
 
     cost = "" if item.per_hour is None else f"{dollars(item.per_hour)}/h"
     where = "/".join(filter(None, (item.provider, item.region)))
-    return (item.kind, item.id, item.state, where, f"{item.project}/{item.name}", cost, item.orphan)
+    return (item.kind, item.id, item.state, where, f"{item.project}/{item.name}", cost, item.orphan or item.note)

@@ -11,9 +11,10 @@ from typing import Any
 from dsenv.errors import ProviderError
 from dsenv.events import Emit
 from dsenv.models.machine import Resource
-from dsenv.providers.aws import instances, removal, tags
+from dsenv.providers.aws import instances, intent, removal, tags
 from dsenv.providers.aws.cloud import Cloud
 from dsenv.providers.aws.prices import HOURS_A_MONTH, Prices
+from dsenv.providers.base import BROKEN_RESIZE
 
 Item = dict[str, Any]
 _THREADS = 16
@@ -102,6 +103,7 @@ class _Region:
                     created=_created(item),
                     per_hour=self._per_hour(kind, item),
                     orphan=self._orphan(kind, item),
+                    note=BROKEN_RESIZE if kind == "instance" and intent.is_open(item) else "",
                 )
 
     def _orphan(self, kind: str, item: Item) -> str:

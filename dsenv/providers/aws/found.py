@@ -8,11 +8,12 @@ from dsenv.config import load
 from dsenv.config.schema import Workstation
 from dsenv.errors import ConfigError, ProviderError
 from dsenv.models.machine import Endpoint, Identity, Machine, State
-from dsenv.providers.aws import instances, network, session, tags
+from dsenv.providers.aws import instances, intent, network, session, tags
 from dsenv.providers.aws.cloud import Cloud
 from dsenv.providers.aws.instances import Instance
 from dsenv.providers.aws.saved import Layout, Saved
 from dsenv.providers.aws.tags import Tags
+from dsenv.providers.base import BROKEN_RESIZE
 
 PYTHON = "/usr/bin/python3"
 
@@ -110,6 +111,8 @@ class Found:
         name = instances.state_name(self.instance)
         if name in instances.GONE:
             parts.append(f"{name}: {instances.reason(self.instance)}".rstrip(": "))
+        elif intent.is_open(self.instance):
+            parts.append(BROKEN_RESIZE)
         elif name in {"stopping", "stopped"} and (taken := instances.switched_off_by_aws(self.instance)):
             parts.append(taken)
         elif name == "running" and not self.mine:

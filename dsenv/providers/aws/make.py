@@ -10,7 +10,7 @@ from dsenv.errors import ProviderError, WorkstationNotReadyError
 from dsenv.events import Emit, Notice, step
 from dsenv.models.machine import Endpoint, State
 from dsenv.providers import keys
-from dsenv.providers.aws import choice, contact, costs, images, instances, launch, network, userdata
+from dsenv.providers.aws import choice, contact, costs, images, instances, intent, launch, network, userdata
 from dsenv.providers.aws import saved as saves
 from dsenv.providers.aws.cloud import Cloud
 from dsenv.providers.aws.found import Found
@@ -41,15 +41,20 @@ def ensure(cloud: Cloud, there: Found | None, spec: Spec, emit: Emit) -> Found:
 
 def wake(there: Found, emit: Emit) -> Found:
     """Switch on a workstation that is there. Raises ProviderError, TransportError."""
+    refuse_without_key(there)
+    with step(emit, "instance", "instance") as note:
+        there = _switched_on(there, emit)
+        note.note = there.machine().note
+    return _answering(there, emit)
+
+
+def refuse_without_key(there: Found) -> None:
+    """Raises WorkstationNotReadyError for a workstation that would not let us in when it is on."""
     if not there.mine:
         raise WorkstationNotReadyError(
             f"this machine has no key for the workstation {there.tags.identity.name}",
             hint=f"dsenv up {there.tags.identity.name}",
         )
-    with step(emit, "instance", "instance") as note:
-        there = _switched_on(there, emit)
-        note.note = there.machine().note
-    return _answering(there, emit)
 
 
 def elsewhere(there: Found, wanted: str) -> Notice:
@@ -244,6 +249,7 @@ def _switched_on(there: Found, emit: Emit) -> Found:
     if there.saved.group:
         _admit(there.cloud, there.saved, str(there.instance.get("VpcId", "")))
     there_now = instances.start(there.cloud, there.instance, emit, lambda stopped: costs.account(there.cloud, stopped))
+    intent.settled(there.cloud, there_now)
     return dataclasses.replace(there, instance=there_now)
 
 

@@ -10,7 +10,7 @@ from dsenv import resources
 from dsenv.errors import ProviderError, WorkstationNotReadyError
 from dsenv.events import Emit, step
 from dsenv.models.machine import Advice, Identity, Machine, Price, Problem, Resource, State
-from dsenv.providers.aws import advice, audit, check, cloud, costs, found, instances, make, removal, resize
+from dsenv.providers.aws import advice, audit, check, cloud, costs, found, instances, intent, make, removal, resize
 from dsenv.providers.aws.cloud import Cloud
 from dsenv.providers.aws.found import Found
 from dsenv.providers.aws.saved import Layout, Saved
@@ -73,6 +73,7 @@ class AwsProvider(Provider, CanStop, CanResize, HasPrice, CanAudit, CanAdvise):
     def stop(self, machine: Machine, emit: Emit) -> Machine:
         there = self._with_instance(machine)
         with step(emit, "stop", f"stop {there.name}"):
+            intent.settled(there.cloud, there.living)
             stopped = instances.stop(there.cloud, there.living, emit)
         return dataclasses.replace(there, instance=stopped).machine()
 

@@ -7,7 +7,7 @@ import dataclasses
 from dsenv.errors import DsenvError, ProviderError
 from dsenv.events import Emit, Notice, step
 from dsenv.models.machine import Needs, State
-from dsenv.providers.aws import choice, costs, instances, make, network
+from dsenv.providers.aws import choice, costs, instances, intent, make, network
 from dsenv.providers.aws.found import Found
 from dsenv.providers.aws.network import Subnet
 from dsenv.providers.aws.prices import Prices
@@ -19,14 +19,17 @@ def resize(there: Found, spec: Spec, emit: Emit) -> Found:
     """Stop, change, and start if it ran. Raises ProviderError, with the old type kept, when that cannot be had."""
     old = str(there.living["InstanceType"])
     new = _wanted(there, spec, emit)
-    if new == old:  # perhaps by a resize that was killed while it was started: it may not answer yet
-        return make.wake(there, emit) if there.mine and there.state in {State.RUNNING, State.STARTING} else there
+    ran = instances.state(there.living) in {State.RUNNING, State.STARTING} or intent.is_open(there.living)
+    if new == old:  # perhaps by a resize that was killed before it was on again, or answered
+        return make.wake(there, emit) if there.mine and ran else there
     if there.living.get("InstanceLifecycle") == "spot":
         raise ProviderError(
             "the type of a spot instance cannot be changed",
             hint="set spot = false, then: dsenv down, dsenv up (its files are lost: bring them here first)",
         )
-    ran = there.state in {State.RUNNING, State.STARTING}
+    if ran:
+        make.refuse_without_key(there)
+        intent.to_run_again(there.cloud, there.living)
     with step(emit, "resize", f"from {old} to {new}"):
         stopped = dataclasses.replace(there, instance=instances.stop(there.cloud, there.living, emit))
         try:

@@ -10,9 +10,11 @@ from typing import Any
 
 from dsenv.errors import ProviderError
 from dsenv.models.machine import Endpoint, Identity, Limits, Machine, State
+from dsenv.providers.base import BROKEN_RESIZE
 from dsenv.providers.docker import inside, memory, names
 from dsenv.providers.docker.build import CERTIFICATES, certificates
 from dsenv.providers.docker.engine import Engine, is_absent, is_conflict, translated
+from dsenv.providers.docker.memory import Memory
 from dsenv.providers.size import Size
 from dsenv.providers.watch import MachineFile
 
@@ -211,6 +213,12 @@ def has_run(found: dict[str, Any]) -> bool:
     return not str(found["State"].get("StartedAt", "")).startswith("0001")
 
 
+def broken_off(found: dict[str, Any], saved: Memory | None) -> bool:
+    """Whether a container is off since a resize that did not come to its end. One that was started since is not."""
+    off = state_of(found) is not State.RUNNING
+    return off and saved is not None and saved.resume == str(found["State"].get("StartedAt"))
+
+
 def state_of(found: dict[str, Any]) -> State:
     """What a container is doing, in our words."""
     state = found["State"]
@@ -228,12 +236,13 @@ def state_of(found: dict[str, Any]) -> State:
     return State.CRASHED
 
 
-def machine_of(engine: Engine, found: dict[str, Any], limits: Limits | None) -> Machine:
-    """The workstation that a container is. `limits` overrides those that it was made with."""
+def machine_of(engine: Engine, found: dict[str, Any], saved: Memory | None) -> Machine:
+    """The workstation that a container is. The limits that are remembered override those that it was made with."""
     labels = found["Config"]["Labels"]
     identity = names.identity_of(labels)
     state = state_of(found)
     running = state is State.RUNNING
+    broken = BROKEN_RESIZE if broken_off(found, saved) else ""
     return Machine(
         identity=identity,
         provider=PROVIDER,
@@ -244,10 +253,10 @@ def machine_of(engine: Engine, found: dict[str, Any], limits: Limits | None) -> 
         python="python3",
         shares_files=False,
         endpoint=_endpoint(engine, found, identity) if running else None,
-        note=", ".join(part for part in ("container", str(size_of(found))) if part),
+        note=", ".join(part for part in ("container", str(size_of(found)), broken) if part),
         region=engine.address,
         started=_microseconds(found["State"].get("StartedAt", "")) if running else None,
-        limits=limits or names.limits_of(labels.get(names.LIMITS, "")),
+        limits=saved.limits if saved else names.limits_of(labels.get(names.LIMITS, "")),
     )
 
 

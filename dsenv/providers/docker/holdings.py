@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 import time
 from typing import Any
 
 from dsenv.errors import ProviderError
 from dsenv.models.machine import Identity, Resource
-from dsenv.providers.docker import container, names
+from dsenv.providers.base import BROKEN_RESIZE
+from dsenv.providers.docker import container, memory, names
 from dsenv.providers.docker.engine import Engine, is_absent, translated
 from dsenv.providers.size import Size
 
@@ -56,7 +58,12 @@ def _container(engine: Engine, item: dict[str, Any]) -> Resource:
     labels = item.get("Labels") or {}
     why = "a build that was broken off" if labels.get(names.KIND) == "build" and item["State"] != "running" else ""
     name = str(item["Names"][0]).lstrip("/")
-    return _resource(engine, "container", name, str(item["State"]), labels, why)
+    found = _resource(engine, "container", name, str(item["State"]), labels, why)
+    saved = memory.read(names.identity_of(labels)) if labels.get(names.KIND) == "container" else None
+    if saved and saved.resume:
+        now = container.inspect(engine, name)
+        return dataclasses.replace(found, note=BROKEN_RESIZE if now and container.broken_off(now, saved) else "")
+    return found
 
 
 def _resource(

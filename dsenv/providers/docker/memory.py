@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from dsenv.config import load, paths
 from dsenv.errors import DsenvError, ProviderError, StateError
 from dsenv.models.machine import Identity, Limits
+from dsenv.providers.docker import names
 from dsenv.state import store
 
 _FILE = "docker.json"
@@ -23,6 +26,7 @@ class Memory:
     address: str  # of the engine, see `dsenv.providers.docker.engine`
     created: int
     limits: Limits
+    resume: str = ""  # the start (as the engine says it) of a container that is to run again after its resize
 
     def write(self) -> None:
         """Raises StateError."""
@@ -39,6 +43,7 @@ class Memory:
             "created": self.created,
             "idle_seconds": self.limits.idle_seconds,
             "max_seconds": self.limits.max_seconds,
+            "resume": self.resume,
         }
         store.write(folder / _FILE, fields, version=_VERSION)
 
@@ -74,6 +79,21 @@ def forget(identity: Identity) -> None:
         raise ProviderError(f"cannot remove {folder_of(identity)}: {error.strerror}") from error
 
 
+def to_run_again(identity: Identity, address: str, found: Mapping[str, Any]) -> None:
+    """Remember of a running container, before it is stopped, that it is to run again. Raises StateError."""
+    labels = found["Config"]["Labels"]
+    limits = names.limits_of(labels.get(names.LIMITS, "")) or Limits(0, 0)
+    saved = read(identity) or Memory(identity, address, names.created_of(labels), limits)
+    dataclasses.replace(saved, resume=str(found["State"]["StartedAt"])).write()
+
+
+def to_run_again_no_more(identity: Identity) -> None:
+    """It runs, or is to be off from now on. Raises StateError."""
+    saved = read(identity)
+    if saved and saved.resume:
+        dataclasses.replace(saved, resume="").write()
+
+
 def context_of(identity: Identity) -> str | None:
     """The docker context that the project's dsenv.toml names for this workstation, as far as it can be read."""
     try:
@@ -93,6 +113,7 @@ def _read(file: Path) -> Memory | None:
             str(value["address"]),
             int(value["created"]),
             Limits(int(value["idle_seconds"]), int(value["max_seconds"])),
+            str(value.get("resume", "")),
         )
     except (KeyError, TypeError, ValueError) as error:
         raise StateError(f"{file} is damaged: {error}", hint=f"remove it: rm {file}") from error

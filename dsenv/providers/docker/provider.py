@@ -97,6 +97,7 @@ class DockerProvider(Provider, CanStop, CanResize, CanAudit):
     def stop(self, machine: Machine, emit: Emit) -> Machine:
         with engine.connected(machine.region) as there:
             resizing.settled(there, machine.identity)
+            memory.to_run_again_no_more(machine.identity)
             if _refreshed(there, machine).state is not State.STOPPED:
                 container.stop(there, machine.identity)
             return _refreshed(there, machine)
@@ -119,12 +120,9 @@ class DockerProvider(Provider, CanStop, CanResize, CanAudit):
 
     def resize(self, machine: Machine, spec: Spec, emit: Emit) -> Machine:
         with engine.connected(machine.region) as there:
-            before = _refreshed(there, machine)
-            resizing.resize(there, spec, _fitting(there, spec), emit)
-            if before.state is State.RUNNING:
-                container.start(there, machine.identity)
-                return self._logged_in(there, machine.identity, emit)
-            return _refreshed(there, machine)
+            _refreshed(there, machine)
+            runs = resizing.resize(there, spec, _fitting(there, spec), emit)
+            return self._logged_in(there, machine.identity, emit) if runs else _refreshed(there, machine)
 
     def audit(self, regions: Collection[str] = ()) -> list[Resource]:
         found: list[Resource] = []
@@ -223,7 +221,7 @@ def _refreshed(there: Engine, machine: Machine) -> Machine:
 def _find(there: Engine, identity: Identity, saved: Memory | None) -> Machine | None:
     found = container.inspect(there, names.thing(identity)) or container.inspect(there, names.replaced(identity))
     if found is not None:
-        return container.machine_of(there, found, saved.limits if saved else None)
+        return container.machine_of(there, found, saved)
     labels = container.volume(there, identity)
     return container.half_made(there.address, labels) if labels is not None else None
 

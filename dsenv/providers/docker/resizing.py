@@ -9,7 +9,7 @@ from dsenv.errors import ProviderError
 from dsenv.events import Emit, step
 from dsenv.models.machine import Identity, Limits, State
 from dsenv.providers.base import Spec
-from dsenv.providers.docker import container, names
+from dsenv.providers.docker import container, memory, names
 from dsenv.providers.docker.container import Plan
 from dsenv.providers.docker.engine import Engine, is_absent, translated
 from dsenv.providers.size import Size
@@ -17,27 +17,40 @@ from dsenv.providers.size import Size
 _SNAPSHOT = "snapshot"
 
 
-def resize(engine: Engine, spec: Spec, wanted: Size, emit: Emit) -> None:
-    """Raises ProviderError, with the container as it was, when that cannot be had."""
-    found = settled(engine, spec.identity)
+def resize(engine: Engine, spec: Spec, wanted: Size, emit: Emit) -> bool:
+    """Whether it runs now, as it did before. Raises ProviderError, with the container as it was, when it cannot be."""
+    identity = spec.identity
+    found = settled(engine, identity)
     if found is None:
-        raise ProviderError(f"the container of {spec.identity.name} is gone", hint="dsenv up")
+        raise ProviderError(f"the container of {identity.name} is gone", hint="dsenv up")
+    broken = container.broken_off(found, memory.read(identity))
+    runs = broken or container.state_of(found) is State.RUNNING
     has = container.size_of(found)
     if has != wanted:
-        _change(engine, spec, found, has, wanted, emit)
-    now = container.inspect(engine, names.thing(spec.identity))
+        with step(emit, "resize", f"resize to {str(wanted) or 'no limits'}"):
+            try:
+                _change(engine, identity, found, wanted, runs=runs)
+            except ProviderError:
+                if runs:
+                    container.start(engine, identity)
+                raise
+    if broken:  # perhaps when only this was left to do
+        container.start(engine, identity)
+    memory.to_run_again_no_more(identity)
+    now = container.inspect(engine, names.thing(identity))
     # Those of replacements before this one, and of such that were broken off.
-    remove_snapshots(engine, spec.identity, but=str(now["Config"]["Image"]) if now else "")
+    remove_snapshots(engine, identity, but=str(now["Config"]["Image"]) if now else "")
+    return runs
 
 
-def _change(engine: Engine, spec: Spec, found: dict[str, Any], has: Size, wanted: Size, emit: Emit) -> None:
+def _change(engine: Engine, identity: Identity, found: dict[str, Any], wanted: Size, *, runs: bool) -> None:
+    has = container.size_of(found)
     lifted = bool(has.memory_gb and not wanted.memory_gb) or bool(has.cpus and not wanted.cpus)
-    with step(emit, "resize", f"resize to {str(wanted) or 'no limits'}"):
-        if has.gpus == wanted.gpus and not lifted:
-            with translated(f"cannot change {names.thing(spec.identity)}"):
-                engine.api.update_container(names.thing(spec.identity), **container.limits_of(wanted))
-        else:
-            _replace(engine, spec.identity, found, wanted)
+    if has.gpus == wanted.gpus and not lifted:
+        with translated(f"cannot change {names.thing(identity)}"):
+            engine.api.update_container(names.thing(identity), **container.limits_of(wanted))
+    else:
+        _replace(engine, identity, found, wanted, runs=runs)
 
 
 def settled(engine: Engine, identity: Identity) -> dict[str, Any] | None:
@@ -47,8 +60,10 @@ def settled(engine: Engine, identity: Identity) -> dict[str, Any] | None:
     if before is None:
         return found
     if found is not None and container.has_run(found):
+        if not container.broken_off(before, memory.read(identity)):  # it was off when its resize began
+            container.stop(engine, identity)
         container.remove(engine, old)
-        return found
+        return container.inspect(engine, name)
     if found is not None:  # whether the engine has what it asks for is not known
         container.remove(engine, name)
     container.rename(engine, old, name)
@@ -75,11 +90,12 @@ def _called(image: dict[str, Any]) -> list[str]:
     return named or [str(image["Id"])]
 
 
-def _replace(engine: Engine, identity: Identity, found: dict[str, Any], wanted: Size) -> None:
+def _replace(engine: Engine, identity: Identity, found: dict[str, Any], wanted: Size, *, runs: bool) -> None:
     """A new container from what the old one has become: what was installed in it since stays too."""
     labels = found["Config"]["Labels"]
     name, old = names.thing(identity), names.replaced(identity)
-    if container.state_of(found) is State.RUNNING:
+    if runs:
+        memory.to_run_again(identity, engine.address, found)
         container.stop(engine, identity)
     tag = f"{_SNAPSHOT}-{identity.id}-{int(time.time())}".lower()[:128]
     kept = {names.ID: identity.id, names.KIND: _SNAPSHOT}
@@ -100,9 +116,7 @@ def _replace(engine: Engine, identity: Identity, found: dict[str, Any], wanted: 
     except ProviderError:
         container.remove(engine, name)
         container.rename(engine, old, name)
-        if container.state_of(found) is State.RUNNING:
-            container.start(engine, identity)
         raise
-    container.remove(engine, old)
-    if container.state_of(found) is not State.RUNNING:
+    if not runs:
         container.stop(engine, identity)
+    container.remove(engine, old)

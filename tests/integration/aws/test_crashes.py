@@ -10,6 +10,7 @@ from dsenv import events
 from dsenv.models.machine import State
 from dsenv.providers.aws import contact
 from dsenv.providers.aws.saved import Layout, Saved
+from dsenv.providers.base import BROKEN_RESIZE
 from tests.integration.aws.conftest import Desk
 
 pytestmark = pytest.mark.slow
@@ -112,16 +113,30 @@ def test_stop_and_start_that_were_killed(desk: Desk, verb: str, action: str, whe
 
 
 @pytest.mark.parametrize("when", ["before", "after"])
-@pytest.mark.parametrize("action", ["ModifyInstanceAttribute", "StartInstances"])
-def test_a_resize_that_was_killed(desk: Desk, action: str, when: str) -> None:
+@pytest.mark.parametrize("action", ["StopInstances", "ModifyInstanceAttribute", "StartInstances"])
+def test_a_resize_that_was_killed_ends_as_it_was_when_it_is_repeated(desk: Desk, action: str, when: str) -> None:
     desk.up(instance_type="t3.large")
     _killed(desk, "resize", action, when, instance_type="m5.xlarge")
     machine = desk.provider.find(desk.identity)
     assert machine is not None
+    off = (action, when) not in {("StopInstances", "before"), ("StartInstances", "after")}
+    assert (BROKEN_RESIZE in machine.note) is off
+    assert [bool(item.note) for item in desk.provider.audit() if item.kind == "instance"] == [off]
     machine = desk.provider.resize(machine, desk.spec(instance_type="m5.xlarge"), events.ignore)
     assert machine.note.startswith("m5.xlarge")
-    desk.up(instance_type="m5.xlarge")
+    assert BROKEN_RESIZE not in machine.note
     _works(desk)
+
+
+def test_what_was_switched_off_after_a_resize_that_was_killed_stays_off(desk: Desk) -> None:
+    desk.up(instance_type="t3.large")
+    _killed(desk, "resize", "ModifyInstanceAttribute", "before", instance_type="m5.xlarge")
+    machine = desk.provider.find(desk.identity)
+    assert machine is not None
+    machine = desk.provider.stop(machine, events.ignore)
+    assert BROKEN_RESIZE not in desk.provider.refresh(machine).note
+    machine = desk.provider.resize(machine, desk.spec(instance_type="m5.xlarge"), events.ignore)
+    assert machine.state is State.STOPPED
 
 
 @pytest.mark.parametrize("when", ["before", "after"])

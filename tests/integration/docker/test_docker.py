@@ -20,8 +20,8 @@ from dsenv import events
 from dsenv.config.schema import Workstation
 from dsenv.errors import ProviderError, TransportError, WorkstationNotReadyError
 from dsenv.models.machine import Identity, Machine, Needs, State
-from dsenv.providers.base import Spec
-from dsenv.providers.docker import memory, names
+from dsenv.providers.base import BROKEN_RESIZE, Spec
+from dsenv.providers.docker import container, engine, memory, names
 from dsenv.providers.docker.provider import DockerProvider
 from tests.openssh_lab import USABLE, Lab
 
@@ -211,6 +211,29 @@ def test_a_replacement_that_was_broken_off_is_undone(provider: DockerProvider, s
     assert _state(provider, spec) is State.STOPPED
     assert _told(provider, provider.create(spec, events.ignore), "echo", "ok") == "ok"
     assert docker("ps", "-aq", "--filter", f"name={names.replaced(machine.identity)}") == ""
+
+
+@pytest.mark.parametrize("stopped", [False, True])
+def test_a_resize_that_was_broken_off_leaves_it_running_when_it_is_repeated(
+    provider: DockerProvider, spec: Spec, machine: Machine, stopped: bool
+) -> None:
+    """Unless it was stopped meanwhile by the one who can know."""
+    name = names.thing(machine.identity)
+    with engine.connected(machine.region) as there:
+        found = container.inspect(there, name)
+    assert found
+    memory.to_run_again(machine.identity, machine.region, found)
+    docker("stop", name)
+    docker("rename", name, names.replaced(machine.identity))
+    broken = provider.refresh(machine)
+    assert BROKEN_RESIZE in broken.note
+    told = [item.note for item in provider.audit() if item.workstation == machine.identity.id]
+    assert sorted(told) == ["", BROKEN_RESIZE]
+    if stopped:
+        broken = provider.stop(broken, events.ignore)
+        assert BROKEN_RESIZE not in broken.note
+    small = Spec(spec.identity, spec.settings.model_copy(update={"size": "cpu=1,mem=1"}))
+    assert provider.resize(broken, small, events.ignore).state is (State.STOPPED if stopped else State.RUNNING)
 
 
 def test_a_package_that_does_not_exist(provider: DockerProvider, spec: Spec) -> None:
