@@ -9,8 +9,10 @@ from __future__ import annotations
 import dataclasses
 import gzip
 import shlex
+import threading
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from types import TracebackType
 from typing import Literal, Self
 
@@ -171,6 +173,54 @@ class Transport(ABC):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+def complete(
+    channel: Channel,
+    argv: Sequence[str],
+    stdin: bytes,
+    timeout: float | None,
+    on_output: OnOutput | None,
+    where: str = "",
+) -> CommandResult:
+    """Feed a command that was started, read it and wait for it: what `Transport.run` does over a channel.
+
+    All of standard error must be kept by the channel, or be passed on by it. Raises TransportError, which after
+    `timeout` seconds says so, and `where` if that is said.
+    """
+    expired = threading.Event()
+
+    def expire() -> None:
+        expired.set()
+        channel.close()
+
+    timer = threading.Timer(timeout, expire) if timeout is not None else None
+    if timer:
+        timer.daemon = True
+        timer.start()
+    threading.Thread(target=_feed, args=(channel, stdin), daemon=True, name="stdin").start()
+    output = bytearray()
+    try:
+        while data := channel.receive():
+            if on_output:
+                on_output("stdout", data)
+            else:
+                output += data
+        code = channel.wait()
+    except TransportError:
+        if expired.is_set():
+            raise TransportError(f"a command{where and f' on {where}'} took longer than {timeout:g} s") from None
+        raise
+    finally:
+        if timer:
+            timer.cancel()
+    return CommandResult(tuple(argv), code, bytes(output), channel.errors())
+
+
+def _feed(channel: Channel, stdin: bytes) -> None:
+    with suppress(TransportError):  # a command may end without reading its input; its exit code says what matters
+        channel.send(stdin)
+        channel.send_eof()
 
 
 PUT_SCRIPT = (

@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from dsenv.errors import TransportError
-from dsenv.transports.base import Channel, CommandResult, Forward, OnOutput, Pty, Stream, Transport
+from dsenv.transports.base import Channel, CommandResult, Forward, OnOutput, Pty, Stream, Transport, complete
 
 _BLOCK = 1 << 16
 _KEPT_ERRORS = 64 << 10
@@ -56,7 +56,8 @@ class LocalTransport(Transport):
         on_output: OnOutput | None = None,
     ) -> CommandResult:
         with self._start(argv, None, cwd, env) as channel:
-            return channel.complete(tuple(argv), stdin, timeout, on_output)
+            channel.keep_errors(on_output)
+            return complete(channel, argv, stdin, timeout, on_output)
 
     def put(self, data: bytes, path: str, *, mode: int = 0o600) -> None:
         file = self._home / path
@@ -216,42 +217,9 @@ class _LocalChannel(Channel):
         if callable(self._gone):
             self._gone(self)
 
-    def complete(
-        self, argv: tuple[str, ...], stdin: bytes, timeout: float | None, on_output: OnOutput | None
-    ) -> CommandResult:
-        """Feed, read and wait: what `run` does."""
+    def keep_errors(self, on_output: OnOutput | None) -> None:
+        """All of standard error, or pass it on to `on_output`. Before anything is read."""
         self._on_errors, self._keep_all = on_output, True
-        threading.Thread(target=self._feed, args=(stdin,), daemon=True, name="local-stdin").start()
-        expired = threading.Event()
-        timer = threading.Timer(timeout, self._expire, (expired,)) if timeout is not None else None
-        if timer:
-            timer.daemon = True
-            timer.start()
-        output = bytearray()
-        try:
-            while data := self.receive():
-                if on_output:
-                    on_output("stdout", data)
-                else:
-                    output += data
-            code = self.wait()
-        except TransportError:
-            if expired.is_set():
-                raise TransportError(f"a command took longer than {timeout:g} s") from None
-            raise
-        finally:
-            if timer:
-                timer.cancel()
-        return CommandResult(argv, code, bytes(output), bytes(self._errors))
-
-    def _expire(self, expired: threading.Event) -> None:
-        expired.set()
-        self.close()
-
-    def _feed(self, stdin: bytes) -> None:
-        with contextlib.suppress(TransportError, ValueError):
-            self.send(stdin)
-            self.send_eof()
 
     def _stdout(self) -> int:
         assert self._process is not None and self._process.stdout is not None

@@ -22,7 +22,7 @@ from typing import TypeVar
 
 from dsenv.config import paths
 from dsenv.errors import HostKeyError, TransportError
-from dsenv.transports.base import Channel, CommandResult, Forward, OnOutput, Pty, Transport, put_command
+from dsenv.transports.base import Channel, CommandResult, Forward, OnOutput, Pty, Transport, complete, put_command
 from dsenv.transports.sshprocess import MARK, Closed, SshProcess
 
 CONNECT_SECONDS = 10
@@ -93,7 +93,7 @@ class OpenSshTransport(Transport):
     ) -> CommandResult:
         words = ["env", *(f"{name}={value}" for name, value in env.items()), *argv] if env else list(argv)
         with self._start(words, None, cwd, on_output, keep_all=True) as process:
-            return process.complete(tuple(argv), stdin, timeout)
+            return complete(process, argv, stdin, timeout, on_output)
 
     def put(self, data: bytes, path: str, *, mode: int = 0o600) -> None:
         self._checked(put_command(path, mode), f"cannot write {path}", data)

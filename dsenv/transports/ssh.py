@@ -9,7 +9,6 @@ import socket
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from time import monotonic
 
 from dsenv.errors import HostKeyError, TransportError
 from dsenv.models.machine import Endpoint
@@ -23,6 +22,7 @@ from dsenv.transports.base import (
     Stream,
     Transport,
     command_line,
+    complete,
     put_command,
 )
 from dsenv.transports.proxy import Proxy
@@ -102,7 +102,8 @@ class SshTransport(Transport):
         on_output: OnOutput | None = None,
     ) -> CommandResult:
         with _SshChannel(self._open(command_line(argv, cwd, env), None), self._where) as channel:
-            return channel.complete(tuple(argv), stdin, timeout, on_output)
+            channel.keep_errors(on_output)
+            return complete(channel, argv, stdin, timeout, on_output, self._where)
 
     def put(self, data: bytes, path: str, *, mode: int = 0o600) -> None:
         result = self.run(put_command(path, mode), stdin=data)
@@ -251,36 +252,9 @@ class _SshChannel(Channel):
     def _ended(self) -> bool:
         return self._channel.exit_status >= 0
 
-    def complete(
-        self, argv: tuple[str, ...], stdin: bytes, timeout: float | None, on_output: OnOutput | None
-    ) -> CommandResult:
-        """Feed, read and wait: what `run` does."""
-        deadline = None if timeout is None else monotonic() + timeout
-        self._on_errors = on_output
-        self._complete = True
-        feeder = threading.Thread(target=self._feed, args=(stdin,), daemon=True, name="ssh-stdin")
-        feeder.start()
-        output = bytearray()
-        timer = _Deadline(deadline, self._channel)
-        with timer:
-            try:
-                while data := self.receive():
-                    if on_output:
-                        on_output("stdout", data)
-                    else:
-                        output += data
-                code = self.wait()
-            except TransportError:
-                if timer.passed:
-                    raise TransportError(f"a command on {self._where} took longer than {timeout:g} s") from None
-                raise
-        return CommandResult(argv, code, bytes(output), bytes(self._errors))
-
-    def _feed(self, stdin: bytes) -> None:
-        # A command may end without reading its input; its exit code says what matters.
-        with suppress(*_CUT):
-            self._channel.sendall(stdin)
-            self._channel.shutdown_write()
+    def keep_errors(self, on_output: OnOutput | None) -> None:
+        """All of standard error, or pass it on to `on_output`. Before anything is read."""
+        self._on_errors, self._complete = on_output, True
 
     def _start_reader(self) -> None:
         if not self._started:
@@ -297,29 +271,6 @@ class _SshChannel(Channel):
                 self._errors += data
                 if not self._complete:
                     del self._errors[:-_KEPT_ERRORS]
-
-
-class _Deadline:
-    """Closes a channel when its time is over."""
-
-    def __init__(self, deadline: float | None, channel: paramiko.Channel) -> None:
-        self.passed = False
-        self._channel = channel
-        self._timer = threading.Timer(max(0.0, deadline - monotonic()), self._expire) if deadline is not None else None
-
-    def __enter__(self) -> None:
-        if self._timer:
-            self._timer.daemon = True
-            self._timer.start()
-
-    def __exit__(self, *error: object) -> None:
-        if self._timer:
-            self._timer.cancel()
-
-    def _expire(self) -> None:
-        self.passed = True
-        with suppress(*_CUT):
-            self._channel.close()
 
 
 class _SshForward(Forward):

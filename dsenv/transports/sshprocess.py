@@ -11,7 +11,7 @@ import threading
 from collections.abc import Callable, Sequence
 
 from dsenv.errors import TransportError
-from dsenv.transports.base import Channel, CommandResult, OnOutput, Pty
+from dsenv.transports.base import Channel, OnOutput, Pty
 
 # What the command's own 255 leaves behind on its standard error, or on its terminal, and ssh's does not.
 MARK = b"\x1edsenv-255\x1e"
@@ -156,40 +156,6 @@ class SshProcess(Channel):
         if self._master is not None:
             os.close(self._master)
             self._master = None
-
-    def complete(self, argv: tuple[str, ...], stdin: bytes, timeout: float | None) -> CommandResult:
-        """Feed, read and wait: what `run` does."""
-        threading.Thread(target=self._feed, args=(stdin,), daemon=True, name="ssh-stdin").start()
-        expired = threading.Event()
-        timer = threading.Timer(timeout, self._expire, (expired,)) if timeout is not None else None
-        if timer:
-            timer.daemon = True
-            timer.start()
-        output = bytearray()
-        try:
-            while data := self.receive():
-                if self._on_output:
-                    self._on_output("stdout", data)
-                else:
-                    output += data
-            code = self.wait()
-        except TransportError:
-            if expired.is_set():
-                raise TransportError(f"a command took longer than {timeout:g} s") from None
-            raise
-        finally:
-            if timer:
-                timer.cancel()
-        return CommandResult(argv, code, bytes(output), bytes(self._errors))
-
-    def _expire(self, expired: threading.Event) -> None:
-        expired.set()
-        self.close()
-
-    def _feed(self, stdin: bytes) -> None:
-        with contextlib.suppress(TransportError):  # a command may end without reading its input
-            self.send(stdin)
-            self.send_eof()
 
     def _with_terminal(self, command: list[str], pty: Pty) -> subprocess.Popen[bytes]:
         if os.name == "nt":
