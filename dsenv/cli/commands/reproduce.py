@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, cast
 
@@ -65,10 +65,7 @@ def reproduce(
     """
     from dsenv.errors import UsageError
 
-    if code not in {"recorded", "working-tree"}:
-        raise UsageError(f"--code {code} is not known", hint="use --code recorded or --code working-tree")
-    if clock not in {None, "recorded"}:
-        raise UsageError(f"--clock {clock} is not known", hint="use --clock recorded")
+    _check(code, clock)
     plain = no_tui or json or dry_run or pdb or clock or test or on or not (sys.stdin.isatty() and sys.stdout.isatty())
     if not plain:
         from dsenv.tui import app
@@ -86,16 +83,27 @@ def reproduce(
     if on is not None:
         words = {"--code": code, "--clock": clock, "--progress": progress if progress != "auto" else None}
         switches = {"--pdb": pdb, "--keep": keep, "--dry-run": dry_run, "--json": json}
-        passed = [word for name, value in words.items() if value for word in (name, value)]
-        raise typer.Exit(
-            _elsewhere(run, store, on, [*passed, *(name for name in switches if switches[name])], progress)
-        )
-    from dsenv.workflows import reproduce as workflow
+        raise typer.Exit(_elsewhere(run, store, on, _passed(words, switches), progress))
+    from dsenv.workflows.reproduce import Options
 
-    settings = workflow.Options(code=cast("CodeChoice", code), debug=pdb, keep=keep, clock=clock is not None)
-    verdict = _reproduce(run, store, settings, dry_run=dry_run, json=json, progress=progress)
-    if verdict != "same-failure":
+    settings = Options(code=cast("CodeChoice", code), debug=pdb, keep=keep, clock=clock is not None)
+    if _reproduce(run, store, settings, dry_run=dry_run, json=json, progress=progress) != "same-failure":
         raise typer.Exit(1)
+
+
+def _check(code: str, clock: str | None) -> None:
+    from dsenv.errors import UsageError
+
+    if code not in {"recorded", "working-tree"}:
+        raise UsageError(f"--code {code} is not known", hint="use --code recorded or --code working-tree")
+    if clock not in {None, "recorded"}:
+        raise UsageError(f"--clock {clock} is not known", hint="use --clock recorded")
+
+
+def _passed(words: Mapping[str, str | None], switches: Mapping[str, bool]) -> list[str]:
+    """The options for the same command elsewhere."""
+    given = [word for name, value in words.items() if value for word in (name, value)]
+    return [*given, *(name for name, on in switches.items() if on)]
 
 
 def _reproduce(run: str, store: str | None, settings: Options, *, dry_run: bool, json: bool, progress: str) -> str:

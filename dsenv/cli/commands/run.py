@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+import dataclasses
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from dsenv.cli.dashes import DashCommand, behind
 from dsenv.cli.options import DryRun, Json, On, ProgressOption
+
+if TYPE_CHECKING:
+    from dsenv.workflows.target import Target
+    from dsenv.workflows.tasks import Plan
 
 
 def register(app: typer.Typer) -> None:
@@ -40,21 +45,12 @@ def run(
 
     Example: dsenv run -- python train.py --rows 1000
     """
-    from dsenv.cli import diagnostics, output, terminal
     from dsenv.errors import UsageError
-    from dsenv.events import Cancel
-    from dsenv.workflows import run as workflow
     from dsenv.workflows import tasks
     from dsenv.workflows.target import open_target
 
     words = behind(context)
-    if (words is None) == (task is None) or words == []:
-        raise UsageError(
-            "say what to run: a task's name, or -- and a command",
-            hint=f"dsenv run -- {task or ''} {' '.join(words or ['python', 'train.py'])}".replace("  ", " "),
-        )
-    if words and param:
-        raise UsageError("--param is for tasks", hint="write the arguments into the command")
+    _check(task, words, param)
     target = open_target(on)
     plan = tasks.plan(target.project.config.tasks, task, param or []) if task else None
     if dry_run:
@@ -62,30 +58,66 @@ def run(
         return
     if detach and plan and len(plan.tasks) > 1:
         raise UsageError(f"{task} needs other tasks, so it cannot be detached", hint=f"dsenv run {task}")
+    how = _How(env or [], detach=detach, jobs=jobs, json=json, progress=progress)
+    raise typer.Exit(_execute(target, plan, words or [], how))
+
+
+@dataclasses.dataclass(frozen=True)
+class _How:
+    """The options that say how it is run and shown."""
+
+    env: list[str]
+    detach: bool
+    jobs: int
+    json: bool
+    progress: str
+
+
+def _check(task: str | None, words: list[str] | None, param: list[str] | None) -> None:
+    from dsenv.errors import UsageError
+
+    if (words is None) == (task is None) or words == []:
+        raise UsageError(
+            "say what to run: a task's name, or -- and a command",
+            hint=f"dsenv run -- {task or ''} {' '.join(words or ['python', 'train.py'])}".replace("  ", " "),
+        )
+    if words and param:
+        raise UsageError("--param is for tasks", hint="write the arguments into the command")
+
+
+def _execute(target: Target, plan: Plan | None, words: list[str], how: _How) -> int:
+    """The exit code to end with."""
+    from dsenv.cli import diagnostics, output, terminal
+    from dsenv.events import Cancel
+    from dsenv.workflows import run as workflow
+
     alone = plan is None or len(plan.tasks) == 1
-    values, secrets = workflow.variables(target, env or [])
-    pty = terminal.pty() if alone and not (json or detach) else None
+    values, secrets = workflow.variables(target, how.env)
+    pty = terminal.pty() if alone and not (how.json or how.detach) else None
     console = terminal.TerminalConsole(
-        raw=pty is not None, stdin=alone and not detach, whole_lines=not alone and jobs > 1, stdout_to_stderr=json
+        raw=pty is not None,
+        stdin=alone and not how.detach,
+        whole_lines=not alone and how.jobs > 1,
+        stdout_to_stderr=how.json,
     )
-    command = workflow.Command(words or [], env=values, secrets=secrets, detach=detach, pty=pty, stdin=alone)
+    command = workflow.Command(words, env=values, secrets=secrets, detach=how.detach, pty=pty, stdin=alone)
     cancel = Cancel()
-    with diagnostics.listener(diagnostics.mode(progress)) as emit, console.active():
+    with diagnostics.listener(diagnostics.mode(how.progress)) as emit, console.active():
         result: Any
         if plan and not alone:
-            result = workflow.run_tasks(target, plan, command, console, jobs=jobs, emit=emit, cancel=cancel)
+            result = workflow.run_tasks(target, plan, command, console, jobs=how.jobs, emit=emit, cancel=cancel)
         else:
             result = workflow.run(target, workflow.alone(command, plan), console, emit=emit, cancel=cancel)
-    if json:
+    if how.json:
         output.write_json(result)
-    elif detach:
+    elif how.detach:
         output.write(result.id)
     elif console.detached:
         console.say_detached(result.id if alone else "last")
-    raise typer.Exit(141 if console.reader_gone else result.code)
+    return 141 if console.reader_gone else int(result.code)
 
 
-def _show_plan(plan: Any, words: list[str] | None, as_json: bool) -> None:
+def _show_plan(plan: Plan | None, words: list[str] | None, as_json: bool) -> None:
     import shlex
 
     from dsenv.cli import output
