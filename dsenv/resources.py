@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
+import ast
 import importlib.util
 import io
 import marshal
+import sys
 import zipfile
+from collections.abc import Iterator
 from functools import cache
 from importlib.resources import files
 from importlib.resources.abc import Traversable
 from pathlib import Path
+from types import CodeType
 
+from dsenv.agent.capture import hook
 from dsenv.errors import UsageError
 
 _EPOCH = (1980, 1, 1, 0, 0, 0)
 _CLIENT_MAIN = "from dsenv.cli.main import main\nimport sys\nsys.exit(main())\n"
-_MAIN = "from dsenv.agent.__main__ import main\nimport sys\nsys.exit(main())\n"
+_HOOK = "dsenv/agent/capture/hook/"
+# What capture loads at every start begins here.
+_BUNDLED = ("dsenv.agent.__main__", "dsenv.agent.capture.command")
 
 
 def templates() -> Traversable:
@@ -43,18 +50,53 @@ def template_names() -> list[str]:
 def agent_archive() -> bytes:
     """The agent as a zipapp that `python3 -I -S` can run; the same bytes for the same source and Python.
 
-    Beside the source it carries byte code for the Python that makes it. Production mostly runs that version, and
-    saves the time to compile; any other Python ignores it.
+    Beside the source it carries byte code for the Python that makes it, that of capture in one piece. Production
+    mostly runs that version, and saves the time to compile; any other Python ignores it.
     """
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
-        _add(archive, "__main__.py", _MAIN.encode())
         package = files("dsenv")
-        _add(archive, "dsenv/__init__.py", (package / "__init__.py").read_bytes())
-        for path, source in sorted(_sources(package / "agent", "dsenv/agent")):
+        sources = {"dsenv/__init__.py": (package / "__init__.py").read_bytes()}
+        sources.update(sorted(_sources(package / "agent", "dsenv/agent")))
+        sources["__main__.py"] = sources["dsenv/agent/start.py"]
+        codes = {path: compile(source, path, "exec", dont_inherit=True) for path, source in sources.items()}
+        for path, source in sources.items():
             _add(archive, path, source)
-            _add(archive, f"{path}c", _byte_code(path, source))
+            if not path.startswith(_HOOK) or path == f"{_HOOK}__init__.py":
+                _add(archive, f"{path}c", _byte_code(source, codes[path]))
+        _add(archive, _HOOK + hook.PREPARED, _prepared(sources, codes), zipfile.ZIP_STORED)
+        # Not deflated: to inflate it takes longer than to read it.
+        _add(archive, f"bundle.{sys.implementation.cache_tag}", _bundle(sources, codes), zipfile.ZIP_STORED)
     return b"#!/usr/bin/env python3\n" + buffer.getvalue()
+
+
+def _bundle(sources: dict[str, bytes], codes: dict[str, CodeType]) -> bytes:
+    """What `dsenv/agent/start.py` reads: the modules that capture imports somewhere, and those that they import."""
+    paths = {path.removesuffix(".py").removesuffix("/__init__").replace("/", "."): path for path in sources}
+    waiting, found = list(_BUNDLED), {}
+    while waiting:
+        name = waiting.pop()
+        if name in paths and name not in found:
+            found[name] = (paths[name], marshal.dumps(codes[paths[name]]))
+            waiting += [name.rpartition(".")[0], *_imported(sources[paths[name]])]
+    return importlib.util.MAGIC_NUMBER + marshal.dumps(dict(sorted(found.items())))
+
+
+def _prepared(sources: dict[str, bytes], codes: dict[str, CodeType]) -> bytes:
+    """What `hook.contents` reads."""
+    names = [*hook.ALONE.values(), *hook.NAMES]
+    texts = {name: sources[f"{_HOOK}{name}.py"] for name in names}
+    compiled = {name: marshal.dumps(codes[f"{_HOOK}{name}.py"]) for name in names}
+    return importlib.util.MAGIC_NUMBER + marshal.dumps(hook.arranged(texts, compiled))
+
+
+def _imported(source: bytes) -> Iterator[str]:
+    """Names that may be those of modules, from the import statements of a source."""
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            yield from (node.module, *(f"{node.module}.{alias.name}" for alias in node.names))
 
 
 @cache
@@ -84,11 +126,10 @@ def _contents(folder: Traversable, prefix: str) -> list[tuple[str, bytes]]:
     return found
 
 
-def _byte_code(path: str, source: bytes) -> bytes:
+def _byte_code(source: bytes, code: CodeType) -> bytes:
     """A .pyc that is valid for this source, whatever the times of files are (PEP 552)."""
     unchecked = (1).to_bytes(4, "little")
-    code = marshal.dumps(compile(source, path, "exec", dont_inherit=True))
-    return importlib.util.MAGIC_NUMBER + unchecked + importlib.util.source_hash(source) + code
+    return importlib.util.MAGIC_NUMBER + unchecked + importlib.util.source_hash(source) + marshal.dumps(code)
 
 
 def _sources(folder: Traversable, prefix: str) -> list[tuple[str, bytes]]:
@@ -101,8 +142,8 @@ def _sources(folder: Traversable, prefix: str) -> list[tuple[str, bytes]]:
     return found
 
 
-def _add(archive: zipfile.ZipFile, name: str, data: bytes) -> None:
+def _add(archive: zipfile.ZipFile, name: str, data: bytes, compression: int = zipfile.ZIP_DEFLATED) -> None:
     info = zipfile.ZipInfo(name, _EPOCH)
     info.external_attr = 0o644 << 16
-    info.compress_type = zipfile.ZIP_DEFLATED
+    info.compress_type = compression
     archive.writestr(info, data)

@@ -21,13 +21,15 @@ agent/describe.py adds more when it is asked for.
 from __future__ import annotations
 
 import os
-import platform
 import sys
 import time
 from importlib.machinery import EXTENSION_SUFFIXES
-from typing import Any, Dict, List, Mapping, Optional, Sequence
 
 from dsenv.agent import distributions
+from dsenv.agent.light import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from typing import Any, Dict, List, Mapping, Optional, Sequence
 
 FORMAT = 1
 
@@ -74,11 +76,14 @@ def collect(
 
 def python_facts() -> Dict[str, Any]:
     """The running interpreter."""
+    # "3.11.2 (main, Apr 28 2025, 14:11:48) [GCC 12.2.0]": the platform module reads it with expressions that it
+    # compiles when it is loaded.
+    build, _, compiler = sys.version.partition("(")[2].partition(")")
     return {
-        "version": platform.python_version(),
+        "version": sys.version.split()[0],
         "implementation": sys.implementation.name,
-        "build": " ".join(platform.python_build()),
-        "compiler": platform.python_compiler(),
+        "build": " ".join(build.lstrip("#").replace(",", " ").split()),
+        "compiler": compiler.partition("[")[2].partition("]")[0],
         "soabi": _soabi(),
         "executable": sys.executable,
     }
@@ -106,17 +111,30 @@ def _soabi() -> str:
 
 def os_facts() -> Dict[str, str]:
     """System, distribution and C library."""
-    facts = {"system": platform.system(), "machine": platform.machine(), "kernel": platform.release()}
+    facts = _system()
     release = _key_values("/etc/os-release")
     if release:
         facts["distribution"] = " ".join(filter(None, (release.get("ID", ""), release.get("VERSION_ID", ""))))
     if facts["system"] == "Darwin":
+        import platform
+
         facts["distribution"] = "macos " + platform.mac_ver()[0]
     try:
         facts["libc"] = os.confstr("CS_GNU_LIBC_VERSION") or ""
     except (AttributeError, ValueError, OSError):
+        import platform
+
         facts["libc"] = " ".join(filter(None, platform.libc_ver()))
     return {name: value for name, value in facts.items() if value}
+
+
+def _system() -> Dict[str, str]:
+    if hasattr(os, "uname"):
+        found = os.uname()
+        return {"system": found.sysname, "machine": found.machine, "kernel": found.release}
+    import platform
+
+    return {"system": platform.system(), "machine": platform.machine(), "kernel": platform.release()}
 
 
 def _key_values(file: str) -> Dict[str, str]:
@@ -260,6 +278,8 @@ def zone_facts(variable: Optional[str], localtime: str = _LOCALTIME, zones: str 
 
 def has_locale(name: str) -> bool:
     """Whether the C library knows the locale; true where it cannot be asked."""
+    if name in ("C", "POSIX"):
+        return True
     try:
         import ctypes
 

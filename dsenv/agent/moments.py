@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Dict, List, Sequence, Tuple, cast
+from dsenv.agent.light import TYPE_CHECKING, cast
 
 if TYPE_CHECKING:
+    from typing import Dict, List, Sequence, Tuple
+
     from dsenv.agent.schema import BlackBox, Failure, FrameDetail, Stack
 
 

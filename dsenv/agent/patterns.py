@@ -6,8 +6,11 @@ start.
 
 from __future__ import annotations
 
-import re
-from typing import Any, Dict, cast
+from dsenv.agent.light import TYPE_CHECKING, cast
+
+if TYPE_CHECKING:
+    import re
+    from typing import Any, Dict
 
 
 def lazy(source: str, flags: int = 0) -> "re.Pattern[str]":
@@ -29,6 +32,8 @@ class _Lazy:
     def __getattr__(self, name: str) -> Any:
         compiled = self._made.get("compiled")
         if compiled is None:
+            import re
+
             compiled = self._made["compiled"] = re.compile(self._made["source"], self._made["flags"])
         value = getattr(compiled, name)
         setattr(self, name, value)

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import os
-from typing import Mapping
+
+from dsenv.agent.light import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from typing import Mapping
 
 
 def data_dir(environ: Mapping[str, str]) -> str:

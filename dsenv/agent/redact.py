@@ -7,16 +7,16 @@ their shape: URLs with a password, keys of cloud services, tokens, private keys,
 
 from __future__ import annotations
 
-import base64
-import json
 import re
-from typing import TYPE_CHECKING, Any, Dict, List, Mapping, Sequence, Set, Tuple, cast
 
 from dsenv.agent import tokens
+from dsenv.agent.light import TYPE_CHECKING, cast
 from dsenv.agent.patterns import lazy
 from dsenv.agent.secret_names import is_secret_name, may_be_secret_name, words
 
 if TYPE_CHECKING:
+    from typing import Any, Dict, List, Mapping, Sequence, Set, Tuple
+
     from dsenv.agent.schema import Failure, Local, Redaction
 
 HIDDEN = "<redacted>"
@@ -87,6 +87,9 @@ class Redactor:
         """A secret whose value is known: it is hidden in all that follows, also where it was encoded."""
         if len(value) < _KNOWN_LENGTH or value.lower() in _HARMLESS_VALUES or value in self._known:
             return
+        import base64
+        import json
+
         data = value.encode("utf-8", "surrogateescape")
         # Base64 of text that has the secret somewhere within: three ways, by where it begins.
         forms = {value, _quoted(data), _quoted(data).replace("%20", "+")}
@@ -296,7 +299,7 @@ class Redactor:
 
     def _blank(self, local: Local) -> None:
         kept = {"name": local.get("name", ""), "type": local.get("type", "")}
-        values = cast(Dict[str, Any], local)
+        values = cast("Dict[str, Any]", local)
         values.clear()
         values.update(kept, preview=HIDDEN, redacted=True)
 

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import List
 
+from dsenv.agent.light import TYPE_CHECKING
 from dsenv.agent.patterns import lazy
+
+if TYPE_CHECKING:
+    from typing import List
 
 _STRONG = frozenset([
     "password", "passwords", "passwd", "passwort", "kennwort", "pwd", "passphrase", "passcode", "secret", "secrets",

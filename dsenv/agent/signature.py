@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any, Dict, List, Mapping, Optional, cast
 
+from dsenv.agent.light import TYPE_CHECKING, cast
 from dsenv.agent.patterns import lazy
 
 if TYPE_CHECKING:
+    from typing import Any, Dict, List, Mapping, Optional
+
     from dsenv.agent.schema import ExceptionDetail, Failure, Frame, FrameDetail, Frames, Signature
 
 
@@ -219,7 +221,7 @@ def choose(failures: List[Failure], exit: Optional[int], later: bool) -> Optiona
     for found in (*choices, exits, tasks):
         if found:
             last = max(found, key=lambda i: failures[i].get("when", 0))
-            code = cast(Dict[str, Any], failures[last]).get("code", 1)
+            code = cast("Dict[str, Any]", failures[last]).get("code", 1)
             return None if (later or found is exits) and code != exit else last
     return None
 

@@ -5,17 +5,18 @@ The prefixes are those that the services document, most of them made to be found
 
 from __future__ import annotations
 
-import base64
-import binascii
 import math
 import re
-from typing import List, Pattern, Tuple
 
+from dsenv.agent.light import TYPE_CHECKING
 from dsenv.agent.patterns import lazy
 
-# Text of which one must be there, in lower case, and the pattern: looking for the text first is what makes gigabytes of
-# output cheap. `value` is what is hidden; where there is no such group, all of it is.
-Shape = Tuple[Tuple[str, ...], Pattern[str]]
+if TYPE_CHECKING:
+    from typing import List, Pattern, Tuple
+
+    # Text of which one must be there, in lower case, and the pattern: looking for the text first is what makes
+    # gigabytes of output cheap. `value` is what is hidden; where there is no such group, all of it is.
+    Shape = Tuple[Tuple[str, ...], Pattern[str]]
 
 
 def _token(*prefixes: str, rest: str = r"[\w-]{16,}") -> Shape:
@@ -150,15 +151,19 @@ def _is_words(text: str) -> bool:
 
 def decoded(text: str) -> "List[Tuple[str, str]]":
     """What is Base64 of readable text, with that text."""
+    import binascii
+
     found = []
     for match in _ENCODED.finditer(text):
         word = match.group()
         if not (re.search("[A-Z]", word) and re.search("[a-z]", word)):
             continue
+        padding = "=" * (-len(word) % 4)
+        if len(padding) + word.count("=") > 2:
+            continue
         try:
-            data = base64.b64decode(word.replace("-", "+").replace("_", "/") + "=" * (-len(word) % 4), validate=True)
-            plain = data.decode("utf-8")
-        except (binascii.Error, ValueError):
+            plain = binascii.a2b_base64(word.replace("-", "+").replace("_", "/") + padding).decode("utf-8")
+        except ValueError:
             continue
         if plain.isprintable() or "\n" in plain:
             found.append((word, plain))

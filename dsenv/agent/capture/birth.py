@@ -5,7 +5,11 @@ from __future__ import annotations
 import os
 import struct
 import sys
-from typing import Optional
+
+from dsenv.agent.light import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from typing import Optional
 
 _AT_FDCWD, _NOFOLLOW, _BTIME = -100, 0x100, 0x800
 _MASK, _TIME = struct.Struct("=I"), struct.Struct("=qI")

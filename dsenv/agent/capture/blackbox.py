@@ -7,22 +7,21 @@ no limit and no time-out, nothing runs.
 
 from __future__ import annotations
 
-import json
 import os
-import signal
 import threading
 from contextlib import suppress
 from time import monotonic, time_ns
-from typing import TYPE_CHECKING, Callable, Dict, List, NamedTuple, Optional, Tuple, cast
 
+from dsenv.agent import jsontext
 from dsenv.agent.capture.limits import MemoryLimits, Use
 from dsenv.agent.capture.spool import Spool, request
+from dsenv.agent.light import TYPE_CHECKING, NamedTuple, cast, signal
 
 if TYPE_CHECKING:
-    from dsenv.agent.schema import BlackBox, Stack
+    from typing import Callable, Dict, List, Optional, Tuple
 
-if TYPE_CHECKING:
     from dsenv.agent.capture import dumps, processes
+    from dsenv.agent.schema import BlackBox, Stack
 
 MARKS = (0.8, 0.9, 0.95, 0.98)
 SIGTERM_PATIENCE = 0.05
@@ -196,7 +195,7 @@ class Watch(threading.Thread):
         for line in data[:end].splitlines():
             if line.startswith(b'{"e":"stack"'):
                 with suppress(ValueError, KeyError, TypeError):
-                    value = json.loads(line)
+                    value = jsontext.loads(line)
                     found[int(value["pid"])] = cast("List[Stack]", value["stacks"])
         return found
 

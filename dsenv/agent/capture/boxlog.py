@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-import copy
-import json
 import threading
-from typing import TYPE_CHECKING, Callable, List, Optional
 
+from dsenv.agent import jsontext
 from dsenv.agent.capture.evidence import Sources
+from dsenv.agent.light import TYPE_CHECKING
 from dsenv.agent.redact import Redactor
 from dsenv.agent.store.base import StoreWriteError
 
 if TYPE_CHECKING:
+    from typing import Callable, List, Optional
+
     from dsenv.agent.schema import BlackBox
 
-Put = Callable[[bytes], None]
+    Put = Callable[[bytes], None]
 
 
 class BoxLog(threading.Thread):
@@ -43,6 +44,8 @@ class BoxLog(threading.Thread):
 
     def add(self, entry: BlackBox) -> None:
         """Returns at once."""
+        import copy
+
         with self._changed:
             self._waiting.append(copy.deepcopy(entry))
             self._changed.notify()
@@ -77,7 +80,7 @@ class BoxLog(threading.Thread):
                 for stack in entry.get("stacks", []):
                     self._sources.complete(stack.get("frames", []))
                     self._redactor.failure({"exceptions": [{"type": "", "frames": stack.get("frames", [])}]})
-                self._lines.append(json.dumps(entry).encode("ascii") + b"\n")
+                self._lines.append(jsontext.dumps(entry) + b"\n")
             if self._put is not None:
                 self._put(b"".join(self._lines))
             if self._then is not None:

@@ -5,19 +5,21 @@ A kernel that ends a whole container, or a machine that goes away, then leaves w
 
 from __future__ import annotations
 
-import json
 import os
 import sys
 import threading
 from contextlib import suppress
 from itertools import chain
-from typing import TYPE_CHECKING, Any, Callable, Dict, List, Optional, Set
 
+from dsenv.agent import jsontext
 from dsenv.agent.capture import record
 from dsenv.agent.capture.spool import Spool
+from dsenv.agent.light import TYPE_CHECKING
 from dsenv.agent.store import StoreWriteError, Writer
 
 if TYPE_CHECKING:
+    from typing import Any, Callable, Dict, List, Optional, Set
+
     from dsenv.agent.schema import BlackBox, Input
 
 # From then on every page may be the last one, so nothing is begun any more.
@@ -102,7 +104,7 @@ class Checkpoint(threading.Thread):
 
     def _put(self, name: str, values: List[Any]) -> None:
         if not self._over.is_set():
-            data = b"".join(json.dumps(value).encode("ascii") + b"\n" for value in values)
+            data = b"".join(jsontext.dumps(value) + b"\n" for value in values)
             self._writer.put(record.key(self._run_id, name), data)
 
 

@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-import json
 import os
 import stat
 import zlib
-from typing import TYPE_CHECKING, Callable, Dict, Iterator, List, Mapping, NamedTuple, Optional, Tuple
 
+from dsenv.agent import jsontext
 from dsenv.agent.capture import git
 from dsenv.agent.capture.birth import made_since
 from dsenv.agent.capture.treecache import WORTHWHILE, Entry, TreeCache, now_ns
 from dsenv.agent.digests import sha256
 from dsenv.agent.layout import FORMAT, PACK_HEADER
+from dsenv.agent.light import TYPE_CHECKING, NamedTuple
 from dsenv.agent.patterns import lazy
 from dsenv.agent.store.base import Writer, blob_key
 
 if TYPE_CHECKING:
+    from typing import Callable, Dict, Iterator, List, Mapping, Optional, Tuple
+
     from dsenv.agent.schema import Code, Tree, TreeFile
 
 FILE_CAP = 8 << 20
@@ -353,7 +355,7 @@ def snapshot(
     }
     return {
         "root": root,
-        "tree": writer.blob(json.dumps(tree, sort_keys=True).encode()),
+        "tree": writer.blob(jsontext.dumps(tree, sort_keys=True)),
         "files": len(making.files),
         "bytes": making.total,
         "vcs": git.facts(root),

@@ -4,21 +4,23 @@ from __future__ import annotations
 
 import contextlib
 import os
-import signal
 import sys
-import threading
 from time import monotonic, time_ns
-from typing import Any, Callable, Dict, List, Mapping, NamedTuple, Optional, Set, Tuple
 
 from dsenv.agent import runid
 from dsenv.agent.capture import spawn
 from dsenv.agent.capture.options import USAGE, ArgumentsError, Options, Project, parse, project_of, seconds, store_of
 from dsenv.agent.capture.spool import INPUT_CAP, INPUTS_CAP, Spool, request
+from dsenv.agent.light import TYPE_CHECKING, NamedTuple, signal
+
+if TYPE_CHECKING:
+    from typing import Any, Callable, Dict, List, Mapping, Optional, Set, Tuple
+
+    from dsenv.agent.capture.stdin import Stdin
 
 OWN_FAILURE = 125
 TIMED_OUT, KILLED = 124, 137  # as GNU timeout ends
 KILL_AFTER = 10.0  # seconds
-STDIN_CAP = 16 << 20
 
 _FORWARDED = {
     getattr(signal, name)
@@ -53,9 +55,6 @@ def main(arguments: List[str], prepare: Optional[Callable[[], None]] = None) -> 
     return ended.code if ended.signal is None else 128 + ended.signal
 
 
-Stdin = Tuple[Dict[str, Any], Optional[bytes]]  # schema.Stdin, and the content that is kept
-
-
 class Ended(NamedTuple):
     """How the command ended: `code`, or `signal`."""
 
@@ -69,7 +68,7 @@ class Run:
     def __init__(self, options: Options, prepare: Optional[Callable[[], None]] = None) -> None:
         self.options, self.prepare = options, prepare
         self.begun, self.started = monotonic(), time_ns() // 1000
-        self.cwd = _working_folder()
+        self.cwd, self.offset = _working_folder(), _offset()
         self.project: Project = project_of(options, self.cwd)
         self.run_id = options.run_id or runid.new()
         self.store = store_of(options, self.project, os.environ)
@@ -84,16 +83,19 @@ class Run:
         blocked = signal.pthread_sigmask(signal.SIG_BLOCK, watched)
         # As JSON our stdout is one document, so the command's goes to where its stderr goes.
         targets = (2, 2) if self.options.as_json else (1, 2)
+        cooked: Callable[[], None] = _nothing
         try:
             child = spawn.start(self.options.command, environ, targets, watched - blocked, self.prepare)
+            cooked = _raw_terminal(child)
+            _load()
+            spawn.check(child, self.options.command[0])
         except (spawn.CannotStart, OSError) as problem:
+            cooked()
             return self._not_started(problem)
-        raw = _raw_terminal(child)
         try:
             return self._watch(child, watched)
         finally:
-            if raw is not None:
-                raw()
+            cooked()
             if self.spool is not None:
                 self.spool.remove()
 
@@ -133,6 +135,7 @@ class Run:
         }
 
     def _not_started(self, problem: Exception) -> Ended:
+        from dsenv.agent.capture import stdin
         from dsenv.agent.capture.keeper import Keeper
 
         code = problem.code if isinstance(problem, spawn.CannotStart) else spawn.NOT_EXECUTABLE
@@ -141,7 +144,7 @@ class Run:
         keeper = self._keeper(Keeper, 0)
         keeper.output.add(2, text.encode("utf-8", "replace"))
         keeper.start()
-        self._finish(keeper, Ended(code, None), _stdin_file(), None)
+        self._finish(keeper, Ended(code, None), stdin.of_file(self.offset), None)
         if self.spool is not None:
             self.spool.remove()
         return Ended(code, None)
@@ -155,8 +158,7 @@ class Run:
         return keeper
 
     def _watch(self, child: spawn.Child, watched: Set[int]) -> Ended:
-        # Imported only now: the command runs already.
-        from dsenv.agent.capture import oom
+        from dsenv.agent.capture import oom, stdin
         from dsenv.agent.capture.blackbox import Watch
         from dsenv.agent.capture.keeper import Keeper
         from dsenv.agent.capture.relay import InputRelay, OutputRelay
@@ -167,13 +169,13 @@ class Run:
         output.start()
         source: Optional[InputRelay] = None
         if child.stdin is not None:
-            source = InputRelay(child.stdin, terminal=child.session, cap=STDIN_CAP)
+            source = InputRelay(child.stdin, terminal=child.session, cap=stdin.CAP)
             source.start()
         box = Watch(child.pid, self.spool, keeper.box.add, **_times(self.options))
         if box.needed:
             box.start()
         keeper.start()
-        file = _stdin_file()
+        file = stdin.of_file(self.offset)
         ended, usage = _wait(child, watched, self.options.group_signals, box.before)
         try:
             keeper.seen = box.finish()
@@ -183,7 +185,7 @@ class Run:
         if keeper.seen.sent is not None:
             ended = Ended(TIMED_OUT if ended.signal != signal.SIGKILL else KILLED, None)
         output.finish(_LEFT_BEHIND)
-        self._finish(keeper, ended, file if source is None else _stdin_pipe(source), usage)
+        self._finish(keeper, ended, file if source is None else stdin.of_pipe(source), usage)
         return ended
 
     def _finish(self, keeper: Any, ended: Ended, stdin: Stdin, usage: Any) -> None:
@@ -207,11 +209,26 @@ class Run:
         return {
             "status": "succeeded" if ended == Ended(0, None) else "failed",
             "exit": ended.code if ended.signal is None else None,
-            "signal": signal.Signals(ended.signal).name if ended.signal is not None else None,
+            "signal": _name(ended.signal),
             "ended": time_ns() // 1000,
             "stdin": stdin,
             "resources": resources,
         }
+
+
+def _load() -> None:
+    """Import what is needed later, while the command starts. What is wrong with it shows where it is used."""
+    with contextlib.suppress(Exception):
+        from dsenv.agent.capture import keeper, oom, relay, stdin  # noqa: F401 - kept in sys.modules
+
+
+def _name(number: Optional[int]) -> Optional[str]:
+    """A signal's name."""
+    if number is None:
+        return None
+    from signal import Signals
+
+    return Signals(number).name
 
 
 def _times(options: Options) -> Dict[str, Optional[float]]:
@@ -307,10 +324,10 @@ def _reap(wanted: int) -> Optional[Tuple[Ended, Any]]:
                 result = (Ended(0, os.WTERMSIG(status)), usage)
 
 
-def _raw_terminal(child: spawn.Child) -> Any:
+def _raw_terminal(child: spawn.Child) -> Callable[[], None]:
     """Let the command's PTY interpret keys, not our terminal. Returns what undoes it."""
     if not child.session:
-        return None
+        return _nothing
     import termios
     import tty
 
@@ -319,40 +336,16 @@ def _raw_terminal(child: spawn.Child) -> Any:
     return lambda: termios.tcsetattr(0, termios.TCSADRAIN, before)
 
 
-def _stdin_file() -> Stdin:
-    """What our standard input is, and its content from where the command begins to read it, if it is a file."""
-    import stat
-
-    try:
-        info = os.fstat(0)
-        if os.isatty(0):
-            return {"kind": "terminal"}, None
-        if not stat.S_ISREG(info.st_mode):
-            return {"kind": "null"}, None
-        # The command may have read on already, so the place is that of the descriptor when it was started.
-        kept = os.pread(0, STDIN_CAP, _STDIN_OFFSET)
-    except OSError:
-        return {"kind": "null"}, None
-    size = max(0, info.st_size - _STDIN_OFFSET)
-    return {"kind": "file", "size": size, "truncated": size > len(kept)}, kept
+def _nothing() -> None:
+    """Where there is nothing to be undone."""
 
 
 def _offset() -> int:
+    """Where the command begins to read its standard input, if that is a file."""
     try:
         return os.lseek(0, 0, os.SEEK_CUR)
     except OSError:
         return 0
-
-
-_STDIN_OFFSET = _offset()
-
-
-def _stdin_pipe(source: Any) -> Stdin:
-    """What came through a pipe, and the beginning of it."""
-    if os.isatty(0):
-        return {"kind": "terminal"}, None
-    kept = bytes(source.kept)
-    return {"kind": "pipe", "size": source.size, "truncated": source.size > len(kept)}, kept
 
 
 def _say(text: str) -> None:
@@ -380,10 +373,11 @@ def _print_json(finished: Dict[str, Any]) -> None:
 def _die_by(number: int) -> None:
     """End as the command did, so that our parent sees the same. No second core file is written."""
     import resource
+    import time
 
     resource.setrlimit(resource.RLIMIT_CORE, (0, resource.getrlimit(resource.RLIMIT_CORE)[1]))
     if number not in (signal.SIGKILL, signal.SIGSTOP):
         signal.signal(number, signal.SIG_DFL)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {number})
     os.kill(os.getpid(), number)
-    threading.Event().wait(1)  # a signal that did not end us: the exit code says it
+    time.sleep(1)  # a signal that did not end us: the exit code says it

@@ -6,9 +6,12 @@ import os
 import stat
 from contextlib import suppress
 from time import time_ns
-from typing import Any, Callable, Dict, Optional
 
 from dsenv.agent.layout import COPIED_LATE
+from dsenv.agent.light import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from typing import Any, Callable, Dict, Optional
 
 _BLOCK = 1 << 20
 

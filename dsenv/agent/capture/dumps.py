@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, List, NamedTuple, Optional, Tuple
-
+from dsenv.agent.light import TYPE_CHECKING, NamedTuple
 from dsenv.agent.patterns import lazy
 
 if TYPE_CHECKING:
+    from typing import List, Optional, Tuple
+
     from dsenv.agent.schema import FrameDetail, Stack
 
 

@@ -5,13 +5,15 @@ from __future__ import annotations
 import os
 import re
 from time import time_ns
-from typing import TYPE_CHECKING, Any, Dict, List, Mapping, Sequence
 
 from dsenv.agent import moments
 from dsenv.agent.capture.blackbox import Seen
+from dsenv.agent.light import TYPE_CHECKING
 from dsenv.agent.patterns import lazy
 
 if TYPE_CHECKING:
+    from typing import Any, Dict, List, Mapping, Sequence
+
     from dsenv.agent.schema import Failure, FrameDetail
 
 _BEFORE, _AFTER = 6, 4

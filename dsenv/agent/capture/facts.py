@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 import re
-from typing import TYPE_CHECKING, Any, Dict, List, Mapping, Optional
 
 from dsenv.agent import distributions
+from dsenv.agent.light import TYPE_CHECKING
 from dsenv.agent.store.base import Writer
 
 if TYPE_CHECKING:
+    from typing import Any, Dict, List, Mapping, Optional
+
     from dsenv.agent.schema import Distribution, EnvironmentFacts
 
 _LOCKS = ("pylock.toml",)

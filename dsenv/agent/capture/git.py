@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import os
-from typing import Any, Dict, List, Optional
 
+from dsenv.agent.light import TYPE_CHECKING
 from dsenv.agent.redact import Redactor
+
+if TYPE_CHECKING:
+    from typing import Any, Dict, List, Optional
 
 _TIMEOUT = 30
 # The user's own settings may run programs (fsmonitor, pagers); looking at a folder must not.

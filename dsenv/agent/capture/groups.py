@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import os
-from typing import Iterator, NamedTuple
+
+from dsenv.agent.light import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from typing import Iterator
 
 
 class MemoryGroup(NamedTuple):

@@ -5,7 +5,11 @@ from __future__ import annotations
 import errno
 import os
 import struct
-from typing import Iterator, NamedTuple
+
+from dsenv.agent.light import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from typing import Iterator
 
 MODIFY, CLOSE_WRITE, CLOSE_NOWRITE, OPEN = 0x2, 0x8, 0x10, 0x20
 MOVED_TO, CREATE = 0x80, 0x100

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import signal as signals
-from typing import TYPE_CHECKING, List, NamedTuple, Optional, Sequence, Tuple
-
 from dsenv.agent import signature
 from dsenv.agent.capture.record import Told
+from dsenv.agent.light import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
+    from typing import List, Optional, Sequence, Tuple
+
     from dsenv.agent.schema import ExceptionDetail, Failure, Frames, Signature
 
 # A shell says so when what it ran died by a signal.
@@ -50,8 +50,10 @@ def _signalled(failures: List[Failure], ending: Ending) -> Ending:
     """A shell in front of what died by a signal ends with 128 and its number: the signal is what says most."""
     if ending.signal is not None or ending.exit is None or ending.exit <= _SIGNALLED:
         return ending
+    from signal import Signals
+
     try:
-        name = signals.Signals(ending.exit - _SIGNALLED).name
+        name = Signals(ending.exit - _SIGNALLED).name
     except ValueError:
         return ending
     fatal = any(failure.get("how") == "fatal" and _type(failure) == name for failure in failures)

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
 import os
-import platform
 import select
 import threading
 import time
@@ -13,10 +11,9 @@ from contextlib import suppress
 from functools import partial
 from itertools import chain
 from time import monotonic, time_ns
-from typing import TYPE_CHECKING, Any, Callable, Dict, List, Mapping, Optional, Set, Tuple, cast
 
 from dsenv import __version__
-from dsenv.agent import fingerprint
+from dsenv.agent import fingerprint, jsontext
 from dsenv.agent.capture import codetree, evidence, facts, judge, oom, ownlimits, record, watch
 from dsenv.agent.capture.blackbox import Seen
 from dsenv.agent.capture.boxlog import BoxLog
@@ -25,10 +22,13 @@ from dsenv.agent.capture.options import Options, Project
 from dsenv.agent.capture.outputlog import OutputLog
 from dsenv.agent.capture.spool import Spool, sweep
 from dsenv.agent.layout import FORMAT
+from dsenv.agent.light import TYPE_CHECKING, cast
 from dsenv.agent.redact import Redactor
-from dsenv.agent.store import StoreWriteError, Writer, open_writer, pages
+from dsenv.agent.store import StoreWriteError, Writer, open_writer
 
 if TYPE_CHECKING:
+    from typing import Any, Callable, Dict, List, Mapping, Optional, Set, Tuple
+
     from dsenv.agent.schema import Started
 
 _HEARTBEAT = 5.0
@@ -68,6 +68,7 @@ class Keeper(threading.Thread):
     def prepare(self, environ: Mapping[str, str], command: Mapping[str, Any]) -> None:
         """What is known at the start. `command` has cwd, pid, started, hash_seed, umask and its time-out."""
         self._environ = dict(environ)
+        system = os.uname()
         env = self.redactor.env(environ)  # first: what is secret there is hidden everywhere
         self.started = cast(
             "Started",
@@ -78,7 +79,7 @@ class Keeper(threading.Thread):
                 "project": self.project.name,
                 "task": self.options.task or None,
                 "command": self.redactor.argv(self.options.command),
-                "host": {"name": platform.node(), "system": platform.system(), "machine": platform.machine()},
+                "host": dict(zip(("name", "system", "machine"), (system.nodename, system.sysname, system.machine))),
                 "dsenv": __version__,
                 "env": env,
                 "redactions": self.redactor.found,
@@ -126,7 +127,7 @@ class Keeper(threading.Thread):
             self.writer = open_writer(self.store, self._environ)
             self._put("started.json", self.started)
             self.writer.put(record.key(self.run_id, "heartbeat"), _now())
-            self.writer.put(record.index_key(self.run_id, "running"), _json(record.summary(self.started)))
+            self.writer.put(record.index_key(self.run_id, "running"), jsontext.dumps(record.summary(self.started)))
             self.output.attach(self.writer.log(record.key(self.run_id, "output")))
             if self.spool is not None and not self.options.replay:
                 seen = self.watcher.so_far if self.watcher is not None else _nothing
@@ -159,6 +160,8 @@ class Keeper(threading.Thread):
         """Every so many runs one of them keeps the index readable at any size, for as long as its command lives."""
         if self.writer is None or zlib.crc32(self.run_id.encode()) % _TIDY_EVERY:
             return
+        from dsenv.agent.store import pages
+
         today = self.started["started"] / 1e6
         for day, enough in ((today, pages.ENOUGH), (today - 86400, pages.ENOUGH // 8)):
             for status in ("failed", "succeeded"):
@@ -238,7 +241,7 @@ class Keeper(threading.Thread):
         self.output.close()
         if self.writer is None:
             return dict(
-                cast(Dict[str, Any], self.started), **values, trouble=self.trouble, store=self.store, record=None
+                cast("Dict[str, Any]", self.started), **values, trouble=self.trouble, store=self.store, record=None
             )
         if not self._complete and self.spool is not None:
             self._look_for_python()
@@ -289,13 +292,13 @@ class Keeper(threading.Thread):
             values["stdin"]["redacted"] = kept != stdin
             self._try(lambda: values["stdin"].update(blob=writer.blob(kept)))
         self._try(lambda: self._put("frames.json", frames))
-        lines = b"".join(_json(item) + b"\n" for item in inputs)
+        lines = b"".join(jsontext.dumps(item) + b"\n" for item in inputs)
         self._try(lambda: writer.put(record.key(self.run_id, "inputs.jsonl"), lines))
         if told.draws:
-            draws = b"".join(_json(item) + b"\n" for item in told.draws)
+            draws = b"".join(jsontext.dumps(item) + b"\n" for item in told.draws)
             self._try(lambda: writer.put(record.key(self.run_id, "random.jsonl"), draws))
         values.update(trouble=self.trouble)
-        finished = cast(Dict[str, Any], record.complete(self.started, values))
+        finished = cast("Dict[str, Any]", record.complete(self.started, values))
         self._try(lambda: self._conclude(writer, finished))
         return finished
 
@@ -303,13 +306,13 @@ class Keeper(threading.Thread):
         """The end of the record, for which room was kept on the disk."""
         writer.delete(record.key(self.run_id, "reserved"))
         self._put("record.json", finished)
-        writer.put(record.index_key(self.run_id, finished["status"]), _json(record.summary(finished)))
+        writer.put(record.index_key(self.run_id, finished["status"]), jsontext.dumps(record.summary(finished)))
         writer.delete(record.index_key(self.run_id, "running"))
         writer.delete(record.key(self.run_id, "heartbeat"))
 
     def _put(self, name: str, value: Any) -> None:
         assert self.writer is not None
-        self.writer.put(record.key(self.run_id, name), _json(value))
+        self.writer.put(record.key(self.run_id, name), jsontext.dumps(value))
 
 
 def _load_the_rest() -> None:
@@ -325,10 +328,6 @@ def _nothing(known: Set[str]) -> List[Dict[str, Any]]:
 
 def _nobody(path: str) -> None:
     """Hears of what this process opens itself, where nobody else wants to."""
-
-
-def _json(value: Any) -> bytes:
-    return json.dumps(value).encode("ascii")
 
 
 def _now() -> bytes:

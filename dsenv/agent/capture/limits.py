@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import os
-from typing import Dict, Iterator, List, NamedTuple, Optional, Tuple
 
 from dsenv.agent.capture import groups
+from dsenv.agent.light import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from typing import Dict, Iterator, List, Optional, Tuple
 
 _UNLIMITED = 1 << 60  # v1 says a number near 2**63 for no limit
 _READ = 4096
@@ -109,7 +112,7 @@ def _folders(membership: str, root: str) -> Iterator[Tuple[str, Tuple[str, str]]
 
 def _number(path: str) -> Optional[int]:
     try:
-        with open(path, encoding="ascii") as file:
+        with open(path, encoding="utf-8") as file:
             return int(file.read(64))
     except (OSError, ValueError):
         return None

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import os
 from contextlib import suppress
-from typing import Iterator, Optional
 
 from dsenv.agent.capture import groups
+from dsenv.agent.light import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from typing import Iterator, Optional
 
 CAUSE = "out-of-memory"
 
@@ -25,14 +28,14 @@ def spare() -> None:
 
     A child that was started before is not spared.
     """
-    with suppress(OSError), open("/proc/self/oom_score_adj", "w", encoding="ascii") as file:
+    with suppress(OSError), open("/proc/self/oom_score_adj", "w", encoding="utf-8") as file:
         file.write("-1000")
 
 
 def counted(file: str) -> Optional[int]:
     """The number that one such file says; None when it says none."""
     try:
-        with open(file, encoding="ascii", errors="replace") as lines:
+        with open(file, encoding="utf-8", errors="replace") as lines:
             for line in lines:
                 name, _, number = line.partition(" ")
                 if name == "oom_kill":

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
-import re
-from typing import Dict, List, Mapping, NamedTuple, Optional, Tuple
 
 from dsenv.agent import places
+from dsenv.agent.light import TYPE_CHECKING, NamedTuple
 from dsenv.agent.patterns import lazy
+
+if TYPE_CHECKING:
+    from typing import Dict, List, Mapping, Optional, Tuple
 
 USAGE = (
     "usage: capture [--store S] [--run-id ID] [--kind production|development] [--project NAME] [--task NAME]\n"
@@ -89,6 +91,8 @@ def seconds(text: str, name: str) -> Optional[float]:
     """A time as GNU timeout takes it: a number, and s, m, h or d; None for nothing. Raises ArgumentsError."""
     if not text:
         return None
+    import re
+
     found = re.fullmatch(r"(\d+(?:\.\d*)?|\.\d+)([smhd]?)", text)
     if found is None:
         raise ArgumentsError("--{} is a number of seconds, or one with s, m, h or d, not {}".format(name, text))
@@ -157,8 +161,10 @@ def _read(path: str) -> str:
 
 def _toml_value(text: str, table: str, key: str) -> Optional[str]:
     """One string of a TOML file. Python has a parser since 3.11 only, and this must not fail on any file."""
-    if not text:
+    if key not in text:
         return None
+    import re
+
     found = re.search(r"^\[" + table + r"\][^\n]*\n((?:(?!\[).*\n?)*)", text, re.MULTILINE)
     value = (
         re.search(r"^\s*" + key + r"\s*=\s*(?:\"([^\"]*)\"|'([^']*)')", found.group(1), re.MULTILINE) if found else None

@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import threading
 from time import time_ns
-from typing import Callable, Dict, List, Optional, Tuple
 
 from dsenv.agent.layout import OUTPUT_HEADER
+from dsenv.agent.light import TYPE_CHECKING
 from dsenv.agent.redact import HIDDEN, Redactor
 from dsenv.agent.store.base import Log, StoreWriteError
+
+if TYPE_CHECKING:
+    from typing import Callable, Dict, List, Optional, Tuple
+
+    Chunk = Tuple[int, int, bytes]  # stream, time, data
 
 _LINE_LIMIT = 1 << 16
 _HELD_LIMIT = 256 << 20
@@ -18,8 +23,6 @@ _FLUSH_EVERY = 10  # in units of _IDLE
 _NAMES = {1: "stdout", 2: "stderr"}
 _BEGIN, _END = b"-----BEGIN", b"-----END"
 _PRIVATE = b"PRIVATE KEY-----"
-
-Chunk = Tuple[int, int, bytes]  # stream, time, data
 
 
 class _Pending:

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from contextlib import suppress
-from typing import Dict, List
 
 from dsenv.agent import fingerprint
+from dsenv.agent.light import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from typing import Dict, List
 
 _OURS = ("FSIZE", "NOFILE", "DATA", "AS", "STACK")
 

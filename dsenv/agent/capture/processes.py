@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import os
-from typing import Dict, List, NamedTuple, Optional
+
+from dsenv.agent.light import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from typing import Dict, List, Optional
 
 
 class Process(NamedTuple):
@@ -46,7 +50,7 @@ def lives(process: Process, proc: str = "/proc") -> bool:
 def catches(pid: int, number: int, proc: str = "/proc") -> bool:
     """Whether a process has a handler for a signal. One that has none may die of it."""
     try:
-        with open("{}/{}/status".format(proc, pid), encoding="ascii", errors="replace") as file:
+        with open("{}/{}/status".format(proc, pid), encoding="utf-8", errors="replace") as file:
             for line in file:
                 if line.startswith("SigCgt:"):
                     return bool(int(line.split()[1], 16) >> (number - 1) & 1)
@@ -75,7 +79,7 @@ def computes(pid: int, proc: str = "/proc") -> bool:
 def _call(pid: int, proc: str) -> str:
     """The system call that a process waits in; empty where that is not told."""
     try:
-        with open("{}/{}/syscall".format(proc, pid), encoding="ascii", errors="replace") as file:
+        with open("{}/{}/syscall".format(proc, pid), encoding="utf-8", errors="replace") as file:
             return file.read()
     except OSError:
         return ""

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import os
-from typing import List, Set
 
+from dsenv.agent import jsontext
 from dsenv.agent.capture.spool import Spool
+from dsenv.agent.light import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from typing import List, Set
 
 _PROCESSES, _HANDLES = 64, 256
 _LINE = 4096  # longer lines are failures
@@ -40,7 +43,7 @@ class Told:
         if b'"path":' not in line:
             return
         try:
-            event = json.loads(line)
+            event = jsontext.loads(line)
         except ValueError:
             return
         if event.get("e") == "python":
@@ -75,7 +78,7 @@ def has_ended(pid: int) -> bool:
 
 def _children(pid: int) -> List[int]:
     try:
-        with open("/proc/{0}/task/{0}/children".format(pid), encoding="ascii") as file:
+        with open("/proc/{0}/task/{0}/children".format(pid), encoding="utf-8") as file:
             return [int(word) for word in file.read().split()]
     except (OSError, ValueError):
         return []

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import os
 from time import monotonic
-from typing import TYPE_CHECKING, Any, Dict, Iterable, List, Mapping, NamedTuple, Optional, Set, Tuple, cast
 
 from dsenv.agent import runid
 from dsenv.agent.capture.codetree import is_secret_file
 from dsenv.agent.digests import sha256
+from dsenv.agent.light import TYPE_CHECKING, NamedTuple, cast
 from dsenv.agent.redact import Redactor
 from dsenv.agent.store.base import StoreWriteError, Writer, digest_of
 
 if TYPE_CHECKING:
+    from typing import Any, Dict, Iterable, List, Mapping, Optional, Set, Tuple
+
     from dsenv.agent.schema import Draw, Failure, Input, Record, Started, Summary
+
+    Name = Tuple[Any, ...]
 
 _SUMMARY = ("id", "status", "exit", "signal", "started", "ended", "command", "project", "task", "kind", "signature")
 _BLOCK = 1 << 20
@@ -34,9 +38,6 @@ def summary(values: Any) -> Summary:
     """The index entry for a started or finished run."""
     found = {name: values.get(name) for name in _SUMMARY}
     return cast("Summary", dict(found, status=values.get("status", "running")))
-
-
-Name = Tuple[Any, ...]
 
 
 class Told(NamedTuple):
@@ -155,4 +156,4 @@ def redact(failures: List[Failure], redactor: Redactor) -> None:
 
 def complete(started: Started, values: Dict[str, Any]) -> Record:
     """record.json: what was known at the start, and how it ended."""
-    return cast("Record", dict(cast(Dict[str, Any], started), **values))
+    return cast("Record", dict(cast("Dict[str, Any]", started), **values))

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-import array
 import errno
 import os
-import selectors
+import select
 import threading
 from time import monotonic
-from typing import List, Optional
 
 from dsenv.agent.capture.outputlog import OutputLog
 from dsenv.agent.capture.spawn import Source
+from dsenv.agent.light import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from typing import List, Optional
 
 _BLOCK = 1 << 16
+_SELECTED = 1024  # select(2) takes descriptors below it, and its module loads in no time
 
 
 def write_all(handle: int, data: bytes) -> bool:
@@ -23,12 +26,26 @@ def write_all(handle: int, data: bytes) -> bool:
         try:
             view = view[os.write(handle, view) :]
         except BlockingIOError:
+            import selectors
+
             with selectors.DefaultSelector() as selector:
                 selector.register(handle, selectors.EVENT_WRITE)
                 selector.select()
         except OSError:
             return False
     return True
+
+
+def _readable(handles: List[int], seconds: Optional[float]) -> List[int]:
+    """Those that can be read, once there is one, or none when so much time has passed."""
+    if max(handles) < _SELECTED:
+        return select.select(handles, [], [], seconds)[0]
+    import selectors
+
+    with selectors.DefaultSelector() as selector:
+        for handle in handles:
+            selector.register(handle, selectors.EVENT_READ)
+        return [key.fd for key, _ in selector.select(seconds)]
 
 
 class OutputRelay(threading.Thread):
@@ -42,21 +59,16 @@ class OutputRelay(threading.Thread):
         self._deadline: Optional[float] = None
 
     def run(self) -> None:
-        with selectors.DefaultSelector() as selector:
-            selector.register(self._wake_read, selectors.EVENT_READ)
-            for handle in self._sources:
-                selector.register(handle, selectors.EVENT_READ)
-            while self._sources:
-                left = None if self._deadline is None else self._deadline - monotonic()
-                if left is not None and left <= 0:
-                    break
-                for key, _ in selector.select(left):
-                    if key.fd == self._wake_read:
-                        os.read(self._wake_read, 64)
-                    elif not self._forward(self._sources[key.fd]):
-                        selector.unregister(key.fd)
-                        # Closing tells the command that nobody reads any more, as it would have been told by a pipe.
-                        os.close(self._sources.pop(key.fd).handle)
+        while self._sources:
+            left = None if self._deadline is None else self._deadline - monotonic()
+            if left is not None and left <= 0:
+                break
+            for handle in _readable([self._wake_read, *self._sources], left):
+                if handle == self._wake_read:
+                    os.read(handle, 64)
+                elif not self._forward(self._sources[handle]):
+                    # Closing tells the command that nobody reads any more, as it would have been told by a pipe.
+                    os.close(self._sources.pop(handle).handle)
 
     def _forward(self, source: Source) -> bool:
         try:
@@ -111,6 +123,7 @@ class InputRelay(threading.Thread):
             os.close(self._target)
 
     def _wait_until_taken(self) -> None:
+        import array
         import fcntl
         import termios
 

@@ -5,9 +5,12 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
-import signal
 import stat
-from typing import Callable, Dict, List, Mapping, NamedTuple, Optional, Set, Tuple
+
+from dsenv.agent.light import TYPE_CHECKING, NamedTuple, signal
+
+if TYPE_CHECKING:
+    from typing import Callable, Dict, List, Mapping, Optional, Set, Tuple
 
 NOT_FOUND, NOT_EXECUTABLE = 127, 126
 
@@ -40,6 +43,7 @@ class Child(NamedTuple):
     stdin: Optional[int]
     terminals: List[int]  # master sides whose window size follows ours
     session: bool  # it has a session of its own, because its standard input is our terminal
+    report: int  # what went wrong is read from there
 
 
 class _Plan:
@@ -77,7 +81,7 @@ def start(
 ) -> Child:
     """Start `command`. `targets` are where its stdout and stderr go on to; `prepare` is called in its process first.
 
-    Raises CannotStart, or OSError when the system has no process or descriptor left.
+    Whether it could be started, `check` says. Raises OSError when the system has no process or descriptor left.
     """
     plan = _Plan()
     session = _plan_stdin(plan)
@@ -91,13 +95,17 @@ def start(
     os.close(report_write)
     for handle in {handle for handle in plan.child.values() if handle > 2}:
         os.close(handle)
-    with os.fdopen(report_read, "rb") as report:
-        failure = report.read(16)
-    if failure:
-        os.waitpid(pid, 0)
-        raise CannotStart(command[0], int(failure))
     masters = [master for master, _ in plan.terminals.values()]
-    return Child(pid, plan.sources, plan.stdin, masters, session)
+    return Child(pid, plan.sources, plan.stdin, masters, session, report_read)
+
+
+def check(child: Child, command: str) -> None:
+    """Wait until the process has become the command. Raises CannotStart."""
+    failure = os.read(child.report, 16)
+    os.close(child.report)
+    if failure:
+        os.waitpid(child.pid, 0)
+        raise CannotStart(command, int(failure))
 
 
 def _plan_stdin(plan: _Plan) -> bool:
@@ -171,7 +179,7 @@ def _become(
 
             os.setsid()
             fcntl.ioctl(plan.child[0], termios.TIOCSCTTY, 0)
-        # Above 2 first, so that none is overwritten before it was copied.
+        # None is overwritten before it was copied.
         high = {stream: _above(handle) for stream, handle in plan.child.items()}
         for stream, handle in high.items():
             os.dup2(handle, stream)
@@ -189,6 +197,9 @@ def _become(
 
 
 def _above(handle: int) -> int:
+    """The descriptor, or a copy whose number is no stream's: whoever has closed streams gets pipes of their numbers."""
+    if handle > 2:
+        return handle
     import fcntl
 
     return fcntl.fcntl(handle, fcntl.F_DUPFD_CLOEXEC, 10)
@@ -205,7 +216,7 @@ def _restore(number: int) -> None:
 def _ignored_at_start() -> Set[int]:
     """The signals that our caller ignores, which our Python has changed for itself since."""
     try:
-        with open("/proc/self/status", encoding="ascii", errors="replace") as file:
+        with open("/proc/self/status", encoding="utf-8", errors="replace") as file:
             mask = next((line.split()[1] for line in file if line.startswith("SigIgn:")), "0")
     except (OSError, IndexError):
         return set()

@@ -3,46 +3,16 @@
 from __future__ import annotations
 
 import os
-import signal
-import sys
 import time
 from contextlib import suppress
-from typing import Any, Callable, Dict, Iterator, List, Mapping, NamedTuple, Optional
 
 from dsenv.agent.capture import hook
+from dsenv.agent.light import TYPE_CHECKING, NamedTuple, signal
+
+if TYPE_CHECKING:
+    from typing import Any, Callable, Dict, Iterator, List, Mapping, Optional
 
 _NAME = "dsenv-run-"
-_MODULES = (
-    "children",
-    "draws",
-    "ending",
-    "events",
-    "files",
-    "held",
-    "imports",
-    "listing",
-    "on_aiobotocore",
-    "on_blas",
-    "on_botocore",
-    "on_click",
-    "on_fsspec",
-    "on_ipython",
-    "on_logging",
-    "on_native",
-    "on_numpy",
-    "on_random",
-    "on_rich",
-    "on_sqlite3",
-    "on_threading",
-    "on_torch",
-    "opener",
-    "on_workers",
-    "processes",
-    "program",
-    "stacks",
-    "tracebacks",
-)
-_FILES = {"sitecustomize": "entry.py", "failure": "failure.py"}  # read by themselves, the others as one
 INPUT_CAP, INPUTS_CAP = 64 << 20, 2 << 30  # bytes: of one input that is copied, and of all that one process copies
 _LINE_LIMIT = 32 << 20
 _STALE_SECONDS = 24 * 3600
@@ -86,23 +56,15 @@ class Spool:
         """Put the hook in place. Raises OSError."""
         for folder in ("__pycache__", "names", "stacks"):
             os.mkdir(os.path.join(self.hook, folder), 0o700)
-        tag = sys.implementation.cache_tag
-        for name, source in _FILES.items():
-            _write(os.path.join(self.hook, name + ".py"), hook.source(source))
-            compiled = hook.byte_code(source)
-            if compiled is not None:
-                _write(os.path.join(self.hook, "__pycache__/{}.{}.pyc".format(name, tag)), compiled)
-        texts, codes = hook.parts(_MODULES)
-        _write(os.path.join(self.hook, "parts"), texts)
-        if codes is not None:
-            _write(os.path.join(self.hook, "parts.{}".format(tag)), codes)
+        for name, content in hook.contents().items():
+            _write(os.path.join(self.hook, name), content)
         lines = "".join("{}\t{}\n".format(name, value) for name, value in settings.items() if "\n" not in value)
         _write(os.path.join(self.hook, "settings"), lines.encode("utf-8", "surrogateescape"))
         _write(self.events_file, b"")
 
     def events(self) -> Iterator[Dict[str, Any]]:
         """What the processes said so far, from the beginning. A line that was cut off is left out."""
-        import json
+        from dsenv.agent import jsontext
 
         try:
             with open(self.events_file, "rb") as file:
@@ -110,7 +72,7 @@ class Spool:
                     if not line.endswith(b"\n") or len(line) > _LINE_LIMIT:
                         continue
                     try:
-                        value = json.loads(line)
+                        value = jsontext.loads(line)
                     except ValueError:
                         continue
                     if isinstance(value, dict):
@@ -199,5 +161,8 @@ def _quietly(action: Callable[[str], None], path: str) -> None:
 
 def _write(path: str, data: bytes) -> None:
     handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-    with os.fdopen(handle, "wb") as file:
-        file.write(data)
+    try:
+        while data:
+            data = data[os.write(handle, data) :]
+    finally:
+        os.close(handle)

@@ -7,13 +7,15 @@ in the store; when one is gone, nothing here counts.
 
 from __future__ import annotations
 
-import json
 import os
 import time
-from typing import Any, Dict, List, Mapping, NamedTuple, Optional
 
-from dsenv.agent import places
+from dsenv.agent import jsontext, places
 from dsenv.agent.digests import sha256
+from dsenv.agent.light import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from typing import Any, Dict, List, Mapping, Optional
 
 _FORMAT = 1
 # Below this, reading everything costs less than keeping a file about it.
@@ -50,8 +52,8 @@ class TreeCache:
         try:
             if os.path.getsize(file) > _LIMIT:
                 return cls(file, 0, {}, {})
-            with open(file, encoding="utf-8") as stream:
-                value = json.load(stream)
+            with open(file, "rb") as stream:
+                value = jsontext.loads(stream.read())
             if value["format"] != _FORMAT:
                 return cls(file, 0, {}, {})
             entries = {path: Entry(*fields) for path, fields in value["files"].items()}
@@ -76,8 +78,8 @@ class TreeCache:
         beside = "{}.{}".format(self._file, os.getpid())
         try:
             os.makedirs(os.path.dirname(self._file), mode=0o700, exist_ok=True)
-            with open(os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as out:
-                json.dump(value, out)
+            with open(os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as out:
+                out.write(jsontext.dumps(value))
             os.replace(beside, self._file)
         except OSError:
             if os.path.exists(beside):

@@ -12,11 +12,14 @@ import stat
 import threading
 from collections import Counter, deque
 from time import monotonic
-from typing import Any, Callable, Deque, Dict, Iterable, List, NamedTuple, Optional, Set, Tuple
 
 from dsenv.agent.capture import codetree, inotify, reader
 from dsenv.agent.capture.copies import Room
 from dsenv.agent.capture.spool import INPUT_CAP, INPUTS_CAP, Spool
+from dsenv.agent.light import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from typing import Any, Callable, Deque, Dict, Iterable, List, Optional, Set, Tuple
 
 FOLDERS = 8192  # that are watched
 FILES = 20_000  # that are noted
@@ -62,7 +65,8 @@ class Watcher(threading.Thread):
         self._own: "Counter[Tuple[int, str]]" = Counter()
         self._paths: Dict[int, str] = {}
         self._wake, self._ring = os.pipe()
-        self._ended = threading.Event()
+        self._ended, self._over = threading.Event(), threading.Event()
+        self._queue: Optional[inotify.Notify] = None
         self._deadline: Optional[float] = None
 
     def own(self, path: str) -> None:
@@ -76,9 +80,12 @@ class Watcher(threading.Thread):
             self.trouble.append("what other programs and compiled code read is not seen: {}".format(problem))
         finally:
             self.ready.set()
+            self._over.set()
+            if self._queue is not None:
+                self._queue.close()  # which takes the system up to twenty milliseconds: nobody waits for it
 
     def stop(self) -> None:
-        """The command has ended. What was seen is still looked at, and the system takes its time to end a queue."""
+        """The command has ended. What was seen is still looked at."""
         self._ended.set()
         os.write(self._ring, b".")
 
@@ -96,7 +103,7 @@ class Watcher(threading.Thread):
 
     def finish(self) -> List[Dict[str, Any]]:
         """The inputs, after `stop`, as events of the kind that the command's Pythons write."""
-        self.join()
+        self._over.wait()
         os.close(self._ring)
         os.close(self._wake)
         self._told.update()
@@ -105,20 +112,17 @@ class Watcher(threading.Thread):
     def _watch(self) -> None:
         self._keep_declared()
         if self._ended.is_set() or reader.has_ended(self._pid):
-            return  # the system needs ten milliseconds to end a queue, and there is nothing to see any more
-        queue = inotify.Notify()
-        try:
-            self._add_all(queue)
-            self.ready.set()
-            poll = select.poll()
-            poll.register(queue.handle, select.POLLIN)
-            poll.register(self._wake, select.POLLIN)
-            while not self._ended.is_set():
-                poll.poll()
-                self._look(queue)
+            return  # there is nothing to see any more
+        queue = self._queue = inotify.Notify()
+        self._add_all(queue)
+        self.ready.set()
+        poll = select.poll()
+        poll.register(queue.handle, select.POLLIN)
+        poll.register(self._wake, select.POLLIN)
+        while not self._ended.is_set():
+            poll.poll()
             self._look(queue)
-        finally:
-            queue.close()
+        self._look(queue)
 
     def _keep_declared(self) -> None:
         named = [] if _is_python(self._wanted.command) else list(_named(self._wanted, os.path.isfile))

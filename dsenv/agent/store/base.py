@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import os
 from abc import ABC, abstractmethod
-from typing import Iterator, Optional, Tuple
 
 from dsenv.agent.digests import sha256
+from dsenv.agent.light import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from typing import Iterator, Optional, Tuple
 
 _BLOCK = 1 << 20
 

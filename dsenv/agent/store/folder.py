@@ -8,9 +8,12 @@ import stat
 import time
 from contextlib import contextmanager, suppress
 from itertools import count
-from typing import Iterator, Optional
 
+from dsenv.agent.light import TYPE_CHECKING
 from dsenv.agent.store.base import CLAIM_SECONDS, Log, StoreWriteError, Writer
+
+if TYPE_CHECKING:
+    from typing import Iterator, Optional
 
 _FLAGS = os.O_WRONLY | os.O_CREAT | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_NOFOLLOW", 0)
 _BLOCK = 1 << 20
