@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Mapping
-
+from dsenv.agent.light import TYPE_CHECKING
 from dsenv.agent.store.base import Log, StoreWriteError, Writer
+
+if TYPE_CHECKING:
+    from typing import Mapping
 
 __all__ = ["Log", "StoreWriteError", "Writer", "open_writer"]
 
