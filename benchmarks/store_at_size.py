@@ -1,29 +1,33 @@
 """How long it takes to list the failed runs of a month in a store with a million records, and how much memory.
 
-    python benchmarks/store_at_size.py [--records N] [--failed SHARE] [--delay MS] [--folder FOLDER] [--json]
+    python benchmarks/store_at_size.py [--records N] [--failed SHARE] [--delay MS] [--folder FOLDER] [--than SOURCE]
+                                       [--repeat N] [--json]
 
 The index is written in pages, as captures and `dsenv runs prune` gather it; the newest entries are single, as captures
 write them. Listing reads nothing but the index, so the records themselves are not made.
-`--delay` is how long the S3 endpoint takes for a request.
+`--delay` is how long the S3 endpoint takes for a request. `--than` is a folder with another version of dsenv's source:
+it is measured too, in turns with this one.
 """
 
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import json
 import os
-import resource
 import subprocess
 import sys
 import tempfile
 import time
 from pathlib import Path
+from typing import Any
 
-from indexed_s3 import serve
+from indexed_s3 import Figures, Served
 
 from dsenv.agent.store import pages
 from dsenv.agent.store.folder import FolderWriter
 
+Row = dict[str, Any]
 DAYS = 30
 ALPHABET = "abcdefghijklmnopqrstuvwxyz234567"
 SINGLE = 60  # entries of today that no page holds yet, of each status
@@ -73,18 +77,52 @@ def fill(folder: Path, records: int, share: float) -> int:
     return failures
 
 
-def listing(store: str, environ: dict[str, str], *options: str) -> tuple[float, float, int]:
-    """Seconds, peak memory (MB) and number of runs of `dsenv runs --json`."""
+@dataclasses.dataclass
+class Listed:
+    """One `dsenv runs --json`: seconds to its first run, to its end, and of processor; peak memory; number of runs."""
+
+    first: float
+    whole: float
+    cpu: float
+    peak_mb: float
+    runs: int
+
+
+def listing(source: Path, store: str, environ: dict[str, str], *options: str) -> Listed:
+    """Run it as a user would, with nothing but the end of its output in our memory."""
     command = [sys.executable, "-m", "dsenv", "runs", "--store", store, "--json", *options]
     begun = time.perf_counter()
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, env=environ)
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, env=environ, cwd=source)
     assert process.stdout is not None
-    document = json.load(process.stdout)
+    first, runs = 0.0, 0
+    for line in process.stdout:
+        if line.startswith(b'    {"id"'):
+            first = first or time.perf_counter() - begun
+            runs += 1
     _, status, usage = os.wait4(process.pid, 0)
-    seconds = time.perf_counter() - begun
+    whole = time.perf_counter() - begun
     process.returncode = os.waitstatus_to_exitcode(status)
     assert process.returncode == 0
-    return seconds, usage.ru_maxrss / 1024, len(document["runs"])
+    return Listed(first, whole, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024, runs)
+
+
+def measured(sources: dict[str, Path], store: str, environ: dict[str, str], server: Served, times: int) -> list[Row]:
+    """The best of several listings of each version, by turns, with what the server did meanwhile."""
+    rows: list[Row] = []
+    for words in (["--failed", "--since", "31d"], ["--failed"], []):
+        best: dict[str, tuple[Listed, Figures]] = {}
+        for name, source in list(sources.items()) * times:
+            server.figures()
+            found = listing(source, store, environ, *words), server.figures()
+            best[name] = min(best.get(name, found), found, key=lambda pair: pair[0].whole)
+        for name, (found, figures) in best.items():
+            row = {"version": name, "store": "s3" if "://" in store else "folder", "options": " ".join(words)}
+            row |= {key: round(value, 2) for key, value in dataclasses.asdict(found).items()}
+            if "://" in store:
+                row |= {"requests": figures.requests, "mb": round(figures.bytes / 1e6, 2),
+                        "at_once": figures.most, "server_cpu": round(figures.cpu, 2)}  # fmt: skip
+            rows.append(row)
+    return rows
 
 
 def main() -> None:
@@ -95,26 +133,28 @@ def main() -> None:
     parser.add_argument("--delay", type=float, default=20.0)
     parser.add_argument("--folder", type=Path)
     parser.add_argument("--json", action="store_true")
+    parser.add_argument("--than", type=Path)
+    parser.add_argument("--repeat", type=int, default=3)
     options = parser.parse_args()
-    resource.setrlimit(resource.RLIMIT_NOFILE, (4096, 4096))
     with tempfile.TemporaryDirectory() as temporary:
         folder = options.folder or Path(temporary)
         begun = time.perf_counter()
         failures = fill(folder, options.records, options.failed) if not (folder / "index").is_dir() else 0
-        print(f"wrote {options.records:,} entries in {time.perf_counter() - begun:.0f} s, {failures:,} failed")
-        url, server, requests = serve(folder, "bench", options.delay / 1000)
-        keys = {"AWS_ENDPOINT_URL": url, "AWS_ACCESS_KEY_ID": "x", "AWS_SECRET_ACCESS_KEY": "x", "AWS_REGION": "x-1"}
-        environ = os.environ | keys
-        rows = []
-        for store in (str(folder), "s3://bench"):
-            for words in (["--failed", "--since", "31d"], ["--failed"], []):
-                before = len(requests)
-                seconds, memory, found = min(listing(store, environ, *words) for _ in range(3))
-                asked = (len(requests) - before) // 3
-                rows.append({"store": store.partition(":")[0] if "://" in store else "folder", "options": words,
-                             "seconds": round(seconds, 2), "peak_mb": round(memory), "runs": found,
-                             "requests": asked})  # fmt: skip
-        server.shutdown()
+        print(
+            f"wrote {options.records:,} entries in {time.perf_counter() - begun:.0f} s, {failures:,} failed",
+            file=sys.stderr,
+        )
+        sources = {"then": options.than} if options.than else {}
+        sources["now"] = Path(__file__).parents[1]
+        server = Served(folder, "bench", options.delay / 1000)
+        keys = {"AWS_ENDPOINT_URL": server.url, "AWS_ACCESS_KEY_ID": "x", "AWS_SECRET_ACCESS_KEY": "x"}
+        environ = os.environ | keys | {"AWS_REGION": "x-1", "AWS_DEFAULT_REGION": "x-1"}
+        rows = [
+            row
+            for store in (str(folder), "s3://bench")
+            for row in measured(sources, store, environ, server, options.repeat)
+        ]
+        server.stop()
     print(json.dumps(rows, indent=2) if options.json else "\n".join(map(str, rows)))
 
 

@@ -32,6 +32,13 @@ def plain(value: Any) -> Any:
     return str(value) if isinstance(value, PurePath) else value
 
 
+def _opened(value: Any) -> Any:
+    """A value as JSON types, its fields left as they are: the encoder asks again, and knows most of them by itself."""
+    if dataclasses.is_dataclass(value) and not isinstance(value, type) and not hasattr(value, "to_json"):
+        return {field.name: getattr(value, field.name) for field in dataclasses.fields(value)}
+    return plain(value)
+
+
 def write_json(value: Any) -> None:
     """The one JSON document of a command."""
     write(json.dumps(plain(value), indent=2))
@@ -44,11 +51,11 @@ def write_json_list(head: dict[str, Any], name: str, items: Iterable[Any], tail:
     """
     begin = "".join(f"  {json.dumps(key)}: {json.dumps(plain(value))},\n" for key, value in head.items())
     text = f"{{\n{begin}  {json.dumps(name)}: ["
-    separator = "\n"
+    separator, encode = "\n", json.JSONEncoder(default=_opened).encode
     for number, item in enumerate(items, 1):
-        text += f"{separator}    {json.dumps(plain(item))}"
+        text += f"{separator}    {encode(item)}"
         separator = ",\n"
-        if number % _TOGETHER == 0:
+        if number == 1 or number % _TOGETHER == 0:
             write_bytes(text.encode())
             text = ""
     end = "".join(f",\n  {json.dumps(key)}: {json.dumps(plain(value))}" for key, value in tail().items())

@@ -10,6 +10,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from functools import partial
 from typing import TypeVar
 
@@ -23,8 +24,9 @@ STATUSES = ("running", "succeeded", "failed", "lost")
 FAILED = ("failed", "lost", "running")  # those among which failed runs are
 _SUMMARY_LIMIT = 1 << 20
 PAGE_LIMIT = 64 << 20
-_TOGETHER = 64
-_EVER = "9999/99/99"
+_SINGLES = 64
+_FEW = 4  # requests ahead of who may be content with the newest
+_EVER, _FAR = "9999/99/99", float("inf")
 _MATCHES = 8
 _LOOKED_AGAIN = 5
 _STALE_SECONDS = 60.0
@@ -91,16 +93,20 @@ def newest(
 
     `statuses` are those of the index, so that failed runs are found without reading the others; `keep` is asked
     for each; `since` and `until` bound the time of the start, in microseconds since the epoch. Memory holds a page of
-    entries, or `store.concurrency` of them where reading ahead pays. Entries that cannot be read are left out: one
-    damaged file must not hide all other runs.
+    entries, and the bytes of `store.concurrency` where reading ahead pays. Entries that cannot be read are left out:
+    one damaged file must not hide all other runs.
     """
     wanted = tuple(statuses)
     with ThreadPoolExecutor(max_workers=store.concurrency) as pool:
-        days = _days(store, "index/", _day_of(since), _day_of(until) if until is not None else _EVER)
-        listed = _ahead(pool, store.concurrency, partial(_sources, store, wanted), days)
+        folders = _together(store, pool, since, until)
+        days = _days(folders, "index/", _day_of(since), _day_of(until) if until is not None else _EVER)
+        most = store.concurrency
+        few = most if since else min(_FEW, most)  # of a time that is bounded all is wanted
+        listed = _ahead(pool, few, most, partial(_sources, store, wanted), days)
         sources = itertools.chain.from_iterable(listed)
+        loaded = _ahead(pool, few, most, partial(_load, store), sources)
         before = ""
-        for run in _merged(_ahead(pool, store.concurrency, partial(_load, store), sources)):
+        for run in _merged((last, runs()) for last, runs in loaded):
             doubled, before = run.id == before, run.id
             if not doubled and run.started >= since and (until is None or run.started <= until) and keep(run):
                 yield run
@@ -110,13 +116,15 @@ _T = TypeVar("_T")
 _R = TypeVar("_R")
 
 
-def _ahead(pool: ThreadPoolExecutor, most: int, function: Callable[[_T], _R], items: Iterable[_T]) -> Iterator[_R]:
-    """`map`, in order, with up to `most` results made ahead of the reader: few at first, the newest may be enough."""
+def _ahead(
+    pool: ThreadPoolExecutor, few: int, most: int, function: Callable[[_T], _R], items: Iterable[_T]
+) -> Iterator[_R]:
+    """`map`, in order, with results made ahead of the reader: `few` at first, and up to `most`."""
     if most == 1:
         yield from map(function, items)
         return
     waiting: deque[Future[_R]] = deque()
-    ahead, rest = min(4, most), iter(items)
+    ahead, rest = few, iter(items)
     try:
         while True:
             waiting.extend(pool.submit(function, item) for item in itertools.islice(rest, ahead - len(waiting)))
@@ -132,54 +140,75 @@ def _ahead(pool: ThreadPoolExecutor, most: int, function: Callable[[_T], _R], it
 def _sources(store: Store, statuses: tuple[str, ...], day: str) -> list[_Source]:
     """What there is to read of a day, newest first."""
     found: list[_Source] = []
-    there = {name.rstrip("/") for name in store.children(f"index/{day}/")}
-    for status in (status for status in statuses if status in there):
-        names = _names(store, keys.index(day, status))
+    for status, names in store.below(f"index/{day}/", statuses).items():
         found += [_Source(day, status, page.last, (page.name,)) for page in map(pages.page_of, names) if page]
         singles = sorted((name for name in names if pages.ENTRY.fullmatch(name)), reverse=True)
-        together = _TOGETHER if store.concurrency == 1 else 1
+        together = _SINGLES if store.concurrency == 1 else 1
         for start in range(0, len(singles), together):
             group = tuple(singles[start : start + together])
             found.append(_Source(day, status, group[0].removesuffix(".json"), group))
     return sorted(found, key=lambda source: source.last, reverse=True)
 
 
-def _names(store: Store, prefix: str) -> set[str]:
-    """The names below a prefix. Where a listing is no single moment, an entry can go before it is reached, and the page
-    that it went into come behind it: the second listing has that page."""
-    names = set(store.children(prefix))
-    return names if store.lists_in_order or not names else names | set(store.children(prefix))
+def _load(store: Store, source: _Source) -> tuple[str, Callable[[], list[RunSummary]]]:
+    """The id that was promised as the newest, and what gives the entries of a source, newest last.
 
-
-def _load(store: Store, source: _Source) -> tuple[str, list[RunSummary]]:
-    """The id that was promised as the newest, and the entries of a source, newest last."""
-    found: list[RunSummary] = []
+    They are read here, and made values when their turn comes: bytes that wait take a tenth of the memory.
+    """
+    lines: list[bytes] = []
     for name in source.names:
-        page = pages.page_of(name)
-        run_id = name.removesuffix(".json")
-        first, last = (page.first, page.last) if page else (run_id, run_id)
-        runs = (_entry(store, source, line) for line in _lines(store, source, name, first, last))
-        found += [run for run in runs if run is not None and first <= run.id <= last]
-    return source.last, sorted(found, key=lambda run: run.id)
+        with suppress(RecordError):
+            lines += _lines(store, source, name)
+    values = partial(_values, store, source, lines)
+    if source.status != "running":
+        return source.last, values
+    found = values()  # how these have ended is asked of the store
+    return source.last, lambda: found
 
 
-def _lines(store: Store, source: _Source, name: str, first: str, last: str) -> list[bytes]:
-    """The entries below one name. Between listing and reading they may have moved into a page."""
-    prefix = keys.index(source.day, source.status)
+def _values(store: Store, source: _Source, lines: list[bytes]) -> list[RunSummary]:
+    first = min(_bounds(name)[0] for name in source.names)
+    runs = (_entry(store, source, line) for line in lines)
+    return sorted((run for run in runs if run and first <= run.id <= source.last), key=lambda run: run.id)
+
+
+def _bounds(name: str) -> tuple[str, str]:
+    """The ids of the first and the last run that a name speaks for."""
+    page = pages.page_of(name)
+    return (page.first, page.last) if page else (name.removesuffix(".json"), name.removesuffix(".json"))
+
+
+def _lines(store: Store, source: _Source, name: str) -> list[bytes]:
+    """The entries below one name. Between listing and reading they may have moved into a page, or have ended.
+
+    Raises RecordError when they cannot be read, or are moved all the time.
+    """
+    prefix, (first, last) = keys.index(source.day, source.status), _bounds(name)
     single = pages.page_of(name) is None
-    try:
-        data = store.read(prefix + name, limit=_SUMMARY_LIMIT if single else PAGE_LIMIT)
-        if data is not None:
-            return [data] if single else data.splitlines()
-        for _ in range(_LOOKED_AGAIN):
-            named = (pages.page_of(other) for other in _names(store, prefix))
-            over = [page.name for page in named if page and page.first <= last and page.last >= first]
-            held = [store.read(prefix + page, limit=PAGE_LIMIT) for page in over]
-            if None not in held:  # else that page has moved on in its turn
-                return [line for data in held if data for line in data.splitlines()]
-    except RecordError:
-        return []
-    return []
+    data = store.read(prefix + name, limit=_SUMMARY_LIMIT if single else PAGE_LIMIT)
+    if data is not None:
+        return [data] if single else data.splitlines()
+    if source.status == "running":
+        return [json.dumps({"id": first}).encode()]  # its record tells the rest
+    for _ in range(_LOOKED_AGAIN):
+        names = store.below(f"index/{source.day}/", [source.status]).get(source.status, set())
+        named = (pages.page_of(other) for other in names)
+        over = [page.name for page in named if page and page.first <= last and page.last >= first]
+        held = [store.read(prefix + page, limit=PAGE_LIMIT) for page in over]
+        if None not in held:  # else that page has moved on in its turn
+            return [line for data in held if data for line in data.splitlines()]
+    raise RecordError(f"{store.url}/{prefix} is changed all the time", hint="repeat it")
+
+
+def ids(store: Store, day: str, status: str) -> set[str]:
+    """The runs that the index has under a day and a status, in pages or not. Raises RecordError, StoreError."""
+    found: set[str] = set()
+    for name in store.below(f"index/{day}/", [status]).get(status, set()):
+        if pages.page_of(name):
+            found.update(pages.entries_of(b"\n".join(_lines(store, _Source(day, status, "", (name,)), name))))
+        elif pages.ENTRY.fullmatch(name):
+            found.add(name.removesuffix(".json"))
+    return found
 
 
 def _merged(loaded: Iterable[tuple[str, list[RunSummary]]]) -> Iterator[RunSummary]:
@@ -242,20 +271,33 @@ def _time_of(text: str) -> tuple[int, int | None]:
 
 def all_days(store: Store) -> list[str]:
     """`yyyy/mm/dd` of all days of which there is anything, oldest first."""
-    return sorted({day for top in ("index/", "runs/") for day in _days(store, top, "", _EVER)})
+    folders = partial(_folders, store)
+    return sorted({day for top in ("index/", "runs/") for day in _days(folders, top, "", _EVER)})
 
 
-def _days(store: Store, top: str, since: str, until: str) -> Iterator[str]:
+def _days(folders: Callable[[str], list[str]], top: str, since: str, until: str) -> Iterator[str]:
     """`yyyy/mm/dd` of the days below `top`, newest first, from `since` to `until` in that form."""
-    for year in _folders(store, top):
+    for year in folders(top):
         if not since[:4] <= year <= until[:4]:
             continue
-        for month in _folders(store, f"{top}{year}/"):
+        for month in folders(f"{top}{year}/"):
             if not since[:7] <= f"{year}/{month}" <= until[:7]:
                 continue
-            for day in _folders(store, f"{top}{year}/{month}/"):
+            for day in folders(f"{top}{year}/{month}/"):
                 if since <= f"{year}/{month}/{day}" <= until:
                     yield f"{year}/{month}/{day}"
+
+
+def _together(store: Store, pool: ThreadPoolExecutor, since: int, until: int | None) -> Callable[[str], list[str]]:
+    """`_folders`. Where several requests take as long as one, those that are likely to be needed go out at once: the
+    years, and the newest months of the time that is asked for."""
+    if store.concurrency == 1:
+        return partial(_folders, store)
+    end = min(time.time(), until / 1e6 if until is not None else _FAR)
+    months = {_day_of(int(max(end - days * 86_400, since / 1e6) * 1e6))[:7] for days in (0, 28, 56)}
+    likely = {"index/"} | {f"index/{month[:4]}/" for month in months} | {f"index/{month}/" for month in months}
+    begun = {prefix: pool.submit(_folders, store, prefix) for prefix in sorted(likely)}
+    return lambda prefix: begun.pop(prefix).result() if prefix in begun else _folders(store, prefix)
 
 
 def _day_of(when: int) -> str:
@@ -271,7 +313,7 @@ def _entry(store: Store, source: _Source, data: bytes) -> RunSummary | None:
     try:
         value: Summary = validate.parse(data, Summary, "the index")
         run_id = value.get("id", "")
-        if not keys.RUN_ID.fullmatch(run_id) or keys.day(run_id) != source.day:
+        if not keys.RUN_ID.fullmatch(run_id) or not run_id.startswith(source.day.replace("/", "")):
             return None
         return summary(value, source.status) if source.status != "running" else _unfinished(store, value)
     except RecordError:

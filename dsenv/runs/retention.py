@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterator
 
-from dsenv.agent.store import pages
 from dsenv.runs import index, keys
 from dsenv.runs.store import Store
 
@@ -42,20 +41,11 @@ def oldest_first(store: Store) -> Iterator[Kept]:
     for day in index.all_days(store):
         listed: dict[str, str] = {}
         for status in ("running", "lost", "failed", "succeeded"):  # the end of a run counts more than its begin
-            listed.update((run_id, status) for run_id in _listed(store, day, status))
+            listed.update((run_id, status) for run_id in index.ids(store, day, status))
         folders = {name[:-1] for name in store.children(f"runs/{day}/") if keys.RUN_ID.fullmatch(name[:-1])}
         for run_id in sorted(folders | listed.keys()):
             if keys.day(run_id) == day:
                 yield Kept(run_id, listed.get(run_id, "unlisted"))
-
-
-def _listed(store: Store, day: str, status: str) -> Iterator[str]:
-    prefix = keys.index(day, status)
-    for name in store.children(prefix):
-        if pages.ENTRY.fullmatch(name):
-            yield name.removesuffix(".json")
-        elif pages.page_of(name):
-            yield from pages.entries_of(store.read(prefix + name, limit=index.PAGE_LIMIT) or b"")
 
 
 def may_go(store: Store, run: Kept, rules: Rules, now: int) -> bool:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
-import os
 import re
 import time
 from collections import Counter
@@ -17,7 +16,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 
-from dsenv.agent.store import StoreWriteError, Writer, open_writer, pages
+from dsenv.agent.store import StoreWriteError, Writer, pages
 from dsenv.agent.store.base import UNREFERENCED_SECONDS
 from dsenv.errors import RecordError, StoreError, UsageError
 from dsenv.events import Cancel, Emit, Notice, Progress, StepNote, step
@@ -171,7 +170,7 @@ class _Prune:
             self.emit(Notice(f"the store keeps {size:,} bytes: what is left may not go, or is too young", "warning"))
 
     def _delete(self, unused: list[str]) -> None:
-        writer = open_writer(self.store.url, os.environ)
+        writer = self.store.writer()
         with _translated(), step(self.emit, "delete", "delete") as note:
             for day, group in itertools.groupby(sorted(self.going.values(), key=lambda run: run.id), lambda r: r.day):
                 self.cancel.check()

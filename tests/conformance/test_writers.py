@@ -14,7 +14,7 @@ from moto.server import ThreadedMotoServer
 
 from dsenv.agent.store import StoreWriteError, Writer, open_writer
 from dsenv.agent.store.base import blob_key
-from dsenv.agent.store.s3 import PART_SIZE, S3Writer
+from dsenv.agent.store.s3 import PART_SIZE, bucket_of
 from dsenv.runs.store import Store, open_store
 
 KEY = "runs/2026/01/02/20260102T030405-000000-abcd/record.json"
@@ -105,6 +105,33 @@ class WriterConformance:
         writer.put("runs/a/1", b"again")
         assert reader.read("runs/a/1", limit=10) == b"again"
 
+    def test_what_is_below_some_folders(self, writer: Writer, reader: Store) -> None:
+        """Those that are asked for, however many there are, and nothing of what lies between or below."""
+        for number in range(3):
+            for folder in ("failed", "failed2", "lost/deep", "running", "succeeded"):
+                writer.put(f"index/day/{folder}/{number}", b"x")
+        writer.put("index/day/failed3", b"no folder")
+        names = {"0", "1", "2"}
+        assert reader.below("index/day/", ["running", "failed", "lost"]) == {"failed": names, "running": names}
+        assert reader.below("index/day/", ["succeeded"]) == {"succeeded": names}
+        assert reader.below("index/none/", ["failed"]) == {}
+
+    def test_it_is_read_by_and_by(self, writer: Writer, reader: Store) -> None:
+        assert reader.open(KEY) is None
+        data = bytes(range(256)) * 1000
+        writer.put(KEY, data)
+        stream = reader.open(KEY)
+        assert stream is not None
+        with stream:
+            assert stream.read(10) == data[:10]
+            assert reader.size(KEY) == len(data), "others are read meanwhile"
+            assert stream.read() == data[10:] and stream.read(1) == b""
+
+    def test_the_reader_knows_its_writer(self, writer: Writer, reader: Store) -> None:
+        reader.writer().put(KEY, b"x")
+        assert writer.read(KEY) == b"x"
+        assert reader.writer().url == writer.url == reader.url
+
     def test_only_the_old_are_deleted_as_old(self, writer: Writer, reader: Store) -> None:
         writer.put("blobs/a", b"x")
         now = time.time()
@@ -165,8 +192,7 @@ class TestS3Writer(WriterConformance):
         monkeypatch.setenv("AWS_REGION", "us-east-1")
         monkeypatch.setenv("AWS_ENDPOINT_URL", endpoint)
         bucket = "b" + hashlib.sha256(request.node.nodeid.encode()).hexdigest()[:20]
-        writer = S3Writer(f"s3://{bucket}", os.environ)
-        assert writer._once("PUT", "", [], b"").status == 200
+        assert bucket_of(f"s3://{bucket}", os.environ).send("PUT", None, []).status == 200
         return f"s3://{bucket}/team/churn"
 
     @pytest.fixture

@@ -7,8 +7,9 @@ import configparser
 import http.client
 import json
 import os
+import threading
 import time
-from typing import Any, Dict, Mapping, Optional, Tuple
+from typing import Any, Callable, Dict, Mapping, NamedTuple, Optional
 from urllib.parse import urlsplit
 
 from dsenv.agent.store.base import StoreWriteError
@@ -17,6 +18,7 @@ from dsenv.agent.store.sigv4 import Credentials
 _CONTAINER = "http://169.254.170.2"
 _INSTANCE = "http://169.254.169.254"
 _TIMEOUT = 2.0
+_EXPIRY_MARGIN = 300.0
 _TRUSTED_HOSTS = ("127.0.0.1", "localhost", "::1", "169.254.170.2", "169.254.170.23", "fd00:ec2::23")
 
 
@@ -34,7 +36,7 @@ def region(environ: Mapping[str, str]) -> str:
     for name in ("AWS_REGION", "AWS_DEFAULT_REGION"):
         if environ.get(name):
             return environ[name]
-    return _profile(environ, "AWS_CONFIG_FILE", "config").get("region", "us-east-1")
+    return profile(environ, "AWS_CONFIG_FILE", "config").get("region", "us-east-1")
 
 
 def _from_environment(environ: Mapping[str, str]) -> Optional[Credentials]:
@@ -44,14 +46,14 @@ def _from_environment(environ: Mapping[str, str]) -> Optional[Credentials]:
 
 def _from_files(environ: Mapping[str, str]) -> Optional[Credentials]:
     for variable, name in (("AWS_SHARED_CREDENTIALS_FILE", "credentials"), ("AWS_CONFIG_FILE", "config")):
-        values = _profile(environ, variable, name)
+        values = profile(environ, variable, name)
         if values.get("aws_access_key_id") and values.get("aws_secret_access_key"):
             token = values.get("aws_session_token", "")
             return Credentials(values["aws_access_key_id"], values["aws_secret_access_key"], token)
     return None
 
 
-def _profile(environ: Mapping[str, str], variable: str, name: str) -> Dict[str, str]:
+def profile(environ: Mapping[str, str], variable: str, name: str) -> Dict[str, str]:
     """The section of the chosen profile in one of the shared files; empty when there is none."""
     path = environ.get(variable) or os.path.join(environ.get("HOME") or os.path.expanduser("~"), ".aws", name)
     parser = configparser.RawConfigParser()
@@ -59,8 +61,8 @@ def _profile(environ: Mapping[str, str], variable: str, name: str) -> Dict[str, 
         parser.read(path, encoding="utf-8")
     except (configparser.Error, OSError, ValueError):
         return {}
-    profile = environ.get("AWS_PROFILE") or environ.get("AWS_DEFAULT_PROFILE") or "default"
-    for section in (profile, "profile " + profile):
+    chosen = environ.get("AWS_PROFILE") or environ.get("AWS_DEFAULT_PROFILE") or "default"
+    for section in (chosen, "profile " + chosen):
         if parser.has_section(section):
             return dict(parser.items(section))
     return {}
@@ -133,14 +135,57 @@ def _parse(data: bytes) -> Credentials:
         raise StoreWriteError("the credentials that were offered cannot be read") from error
 
 
-def endpoint(environ: Mapping[str, str], bucket: str, where: str) -> Tuple[str, str, int, str]:
-    """Scheme, host, port and path prefix at which a bucket is. A given endpoint gets path-style addresses."""
-    given = environ.get("AWS_ENDPOINT_URL_S3") or environ.get("AWS_ENDPOINT_URL")
+class Keys:
+    """Credentials that are good now: looked for at the first need, and again before they expire. Safe for threads."""
+
+    def __init__(self, source: Callable[[], Credentials]) -> None:
+        self._source = source
+        self._found: Optional[Credentials] = None
+        self._lock = threading.Lock()
+
+    def current(self) -> Credentials:
+        """Raises what the source does, StoreWriteError for one."""
+        with self._lock:
+            found = self._found
+            if found is None or (found.expires and found.expires - time.time() < _EXPIRY_MARGIN):
+                found = self._found = self._source()
+            return found
+
+    def forget(self) -> None:
+        """Look again at the next need: the service says that they have expired."""
+        with self._lock:
+            self._found = None
+
+
+class Place(NamedTuple):
+    """Where a bucket is."""
+
+    scheme: str
+    host: str
+    port: int
+    base: str  # what comes before a key's slash in a path
+
+    @property
+    def authority(self) -> str:
+        """The host as it stands in an address, with the port unless it is the scheme's own."""
+        host = "[{}]".format(self.host) if ":" in self.host else self.host
+        return host if self.port == (443 if self.scheme == "https" else 80) else "{}:{}".format(host, self.port)
+
+
+def given_endpoint(environ: Mapping[str, str]) -> str:
+    """The address of the service that the environment names; empty for none."""
+    return environ.get("AWS_ENDPOINT_URL_S3") or environ.get("AWS_ENDPOINT_URL") or ""
+
+
+def place(given: str, bucket: str, where: str) -> Place:
+    """Where a bucket is: in a region, or at a given endpoint, with path-style addresses."""
     if given:
         parts = urlsplit(given)
         port = parts.port or (443 if parts.scheme == "https" else 80)
-        return parts.scheme or "https", parts.hostname or "", port, "{}/{}".format(parts.path.rstrip("/"), bucket)
+        return Place(
+            parts.scheme or "https", parts.hostname or "", port, "{}/{}".format(parts.path.rstrip("/"), bucket)
+        )
     suffix = "amazonaws.com.cn" if where.startswith("cn-") else "amazonaws.com"
     if "." in bucket:  # the certificate does not cover names with dots
-        return "https", "s3.{}.{}".format(where, suffix), 443, "/" + bucket
-    return "https", "{}.s3.{}.{}".format(bucket, where, suffix), 443, ""
+        return Place("https", "s3.{}.{}".format(where, suffix), 443, "/" + bucket)
+    return Place("https", "{}.s3.{}.{}".format(bucket, where, suffix), 443, "")

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from dsenv.workflows.prune import Pruned
 
 _LIMIT = 50
-_PAGE = 1000
+_SCREEN, _PAGE = 100, 1000  # rows whose columns are as wide: what is seen at once is shown at once
 
 
 def register(app: typer.Typer) -> None:
@@ -82,7 +82,10 @@ def _write(shown: Iterator[RunSummary], found: Iterator[RunSummary], wanted: obj
     head: tuple[str, ...] = ("RUN", "STATUS", "WHEN", "COMMAND", "WHY")
     newest_failed = None
     empty = True
-    while page := list(itertools.islice(shown, _PAGE)):
+    for size in itertools.chain([_SCREEN], itertools.repeat(_PAGE)):
+        page = list(itertools.islice(shown, size))
+        if not page:
+            break
         output.write(output.table(head if empty else (), [_row(run) for run in page]))
         empty = False
         newest_failed = newest_failed or next((run for run in page if run.failed), None)

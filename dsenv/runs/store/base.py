@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import BinaryIO
+
+from dsenv.agent.store import Writer
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -27,8 +29,6 @@ class Store(ABC):
     """
 
     concurrency = 1
-    # Whether `children` gives names in their order, as they are when it comes to them.
-    lists_in_order = False
 
     def __init__(self, url: str) -> None:
         self.url = url
@@ -50,6 +50,14 @@ class Store(ABC):
         """The names directly below `prefix` (which ends with `/` or is empty); those of folders end with `/`."""
 
     @abstractmethod
+    def below(self, prefix: str, folders: Sequence[str]) -> dict[str, set[str]]:
+        """The names directly in each of `folders` of `prefix`; a folder that is not there, or empty, is left out.
+
+        A listing is no single moment: what went from one name to another meanwhile, put before it was deleted, is there
+        under one of the two at least.
+        """
+
+    @abstractmethod
     def everything(self, prefix: str) -> Iterator[Stored]:
         """All keys below `prefix`, however deep, in no order."""
 
@@ -63,6 +71,10 @@ class Store(ABC):
 
         A writer that makes a key young at this moment keeps it, or notices that it is gone.
         """
+
+    @abstractmethod
+    def writer(self) -> Writer:
+        """The writing side of the same store. Its methods raise StoreWriteError."""
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.url!r})"

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
+from dsenv.agent.store import Writer, open_writer
 from dsenv.errors import RecordError, StoreError
 from dsenv.runs.store.base import Store, Stored
 
@@ -84,6 +85,15 @@ class FolderStore(Store):
                 elif entry.is_file(follow_symlinks=False):
                     yield entry.name
 
+    def below(self, prefix: str, folders: Sequence[str]) -> dict[str, set[str]]:
+        found: dict[str, set[str]] = {}
+        for _ in range(2):  # what went before it was reached may have come behind: the second listing has that
+            there = set(self.children(prefix))
+            for folder in (folder for folder in folders if folder + "/" in there):
+                names = (name for name in self.children(f"{prefix}{folder}/") if not name.endswith("/"))
+                found.setdefault(folder, set()).update(names)
+        return {folder: names for folder, names in found.items() if names}
+
     def everything(self, prefix: str) -> Iterator[Stored]:
         top = self._path(prefix, stat.S_ISDIR)
         pending = [] if top is None else [top]
@@ -114,6 +124,9 @@ class FolderStore(Store):
             except OSError:
                 return
             folder = folder.parent
+
+    def writer(self) -> Writer:
+        return open_writer(self.url, os.environ)
 
     def delete_old(self, keys: Iterable[str], before: float) -> int:
         return sum(self._delete_old(path, before) for key in keys if (path := self._path(key, stat.S_ISREG)))

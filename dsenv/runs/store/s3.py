@@ -1,131 +1,134 @@
-"""A store in an S3 bucket, read with boto3."""
+"""A store in an S3 bucket, read with the agent's own client: boto3 takes longer to load than most reads do."""
 
 from __future__ import annotations
 
+import io
 import itertools
-from collections.abc import Iterable, Iterator
+import os
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from functools import partial
-from typing import TYPE_CHECKING, Any, BinaryIO, cast
+from datetime import datetime
+from email.utils import parsedate_to_datetime
+from functools import cached_property, partial
+from typing import Any, BinaryIO, cast
 
-import boto3
-from botocore.config import Config
-from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError, PartialCredentialsError
-
+from dsenv.agent.store import Writer
+from dsenv.agent.store.bucket import Answer, Bucket, Patience, RefusedError, Rest, TooLargeError, UnreachableError
 from dsenv.errors import RecordError, StoreError, TransportError
+from dsenv.runs.store import identity
 from dsenv.runs.store.base import Store, Stored
 
-if TYPE_CHECKING:
-    from mypy_boto3_s3 import S3Client
-    from mypy_boto3_s3.type_defs import ObjectIdentifierTypeDef
-
-_ABSENT = {"NoSuchKey", "404", "NotFound"}
+_BLOCK = 1 << 16
 _DELETED_AT_ONCE = 1000  # the service's limit
+_PATIENCE = Patience(attempts=4, connecting=5, answering=30, rests=False)
+_CREDENTIALS = {"AccessDenied", "InvalidAccessKeyId", "SignatureDoesNotMatch", "ExpiredToken", "InvalidToken"}
 
 
 @contextmanager
 def _translated(url: str) -> Iterator[None]:
     try:
         yield
-    except ClientError as error:
-        code = error.response.get("Error", {}).get("Code", "")
-        if code == "NoSuchBucket":
+    except RefusedError as error:
+        if error.code == "NoSuchBucket":
             raise StoreError(f"{url}: there is no such bucket", hint="check the name and AWS_REGION") from error
-        if code in {"AccessDenied", "403", "Forbidden", "InvalidAccessKeyId", "SignatureDoesNotMatch", "ExpiredToken"}:
+        if error.code in _CREDENTIALS or error.status == 403:
             hint = "check the credentials: aws sts get-caller-identity"
-            raise StoreError(f"{url} refuses these credentials ({code})", hint=hint) from error
-        raise StoreError(f"{url} answered {code}: {error}") from error
-    except (NoCredentialsError, PartialCredentialsError) as error:
-        hint = "set AWS_PROFILE, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
-        raise StoreError(f"no credentials for {url}", hint=hint) from error
-    except BotoCoreError as error:
-        raise TransportError(f"cannot reach {url}: {error}", hint="check the network and AWS_ENDPOINT_URL") from error
-
-
-def _is_absent(error: ClientError) -> bool:
-    return error.response.get("Error", {}).get("Code") in _ABSENT
+            raise StoreError(f"{url} refuses these credentials ({error.code or error.status})", hint=hint) from error
+        raise StoreError(f"{url} answered {error.code or error.status}: {error}") from error
+    except UnreachableError as error:
+        raise TransportError(str(error), hint="check the network and AWS_ENDPOINT_URL") from error
 
 
 class S3Store(Store):
-    """Records as objects under `s3://bucket/prefix`. The client and its connections are made at the first use."""
+    """Records as objects under `s3://bucket/prefix`. Connections and credentials are made at the first use."""
 
-    concurrency = 16
-    lists_in_order = True
+    concurrency = 32
 
     def __init__(self, bucket: str, prefix: str) -> None:
-        super().__init__(f"s3://{bucket}/{prefix}".rstrip("/"))
-        self._bucket = bucket
-        self._prefix = prefix.strip("/") + "/" if prefix.strip("/") else ""
-        self._made: S3Client | None = None
+        super().__init__(f"s3://{bucket}/{prefix.strip('/')}".rstrip("/"))
 
-    @property
-    def _client(self) -> S3Client:
-        if self._made is None:
-            settings = Config(retries={"mode": "standard", "max_attempts": 4}, connect_timeout=5, read_timeout=30)
-            with _translated(self.url):
-                self._made = boto3.session.Session().client("s3", config=settings)
-        return self._made
+    @cached_property
+    def _bucket(self) -> Bucket:
+        environ = dict(os.environ)
+        return Bucket(self.url, identity.keys(self.url, environ), identity.way(environ), _PATIENCE)
 
-    def _get(self, key: str) -> dict[str, Any] | None:
+    def writer(self) -> Writer:
+        from dsenv.agent.store.s3 import S3Writer
+
+        return S3Writer(self._bucket)
+
+    def _ask(self, method: str, key: str, **how: Any) -> Answer | None:
+        """The answer for a key, None when it is absent."""
         with _translated(self.url):
-            try:
-                return cast("dict[str, Any]", self._client.get_object(Bucket=self._bucket, Key=self._prefix + key))
-            except ClientError as error:
-                if _is_absent(error):
-                    return None
-                raise
+            answer = self._bucket.request(method, key, [], also=(404,), **how)
+            if answer.status != 404:
+                return answer
+            refused = self._bucket.refused(method, key, answer)
+            if refused.code not in {"", "NoSuchKey", "404", "NotFound"}:
+                raise refused
+        return None
 
     def read(self, key: str, *, limit: int) -> bytes | None:
-        answer = self._get(key)
-        if answer is None:
-            return None
-        with _translated(self.url):
-            data: bytes = answer["Body"].read(limit + 1)
-        if len(data) > limit:
-            raise RecordError(f"{self.url}/{key} is larger than {limit:,} bytes, more than dsenv reads of it")
-        return data
+        try:
+            answer = self._ask("GET", key, limit=limit)
+        except TooLargeError as error:
+            raise RecordError(
+                f"{self.url}/{key} is larger than {limit:,} bytes, more than dsenv reads of it"
+            ) from error
+        return None if answer is None else answer.body
 
     def open(self, key: str) -> BinaryIO | None:
-        answer = self._get(key)
-        return None if answer is None else cast(BinaryIO, answer["Body"])
+        answer = self._ask("GET", key, unread=True)
+        if answer is None or answer.rest is None:
+            return None
+        return cast(BinaryIO, io.BufferedReader(_Stream(self.url, answer.rest), _BLOCK))
 
     def size(self, key: str) -> int | None:
-        with _translated(self.url):
-            try:
-                return self._client.head_object(Bucket=self._bucket, Key=self._prefix + key)["ContentLength"]
-            except ClientError as error:
-                if _is_absent(error):
-                    return None
-                raise
+        answer = self._ask("HEAD", key)
+        return None if answer is None else int(answer.headers.get("content-length") or 0)
 
     def children(self, prefix: str) -> Iterator[str]:
-        pages = self._client.get_paginator("list_objects_v2")
-        full = self._prefix + prefix
         with _translated(self.url):
-            for page in pages.paginate(Bucket=self._bucket, Prefix=full, Delimiter="/"):
-                for common in page.get("CommonPrefixes", []):
-                    yield common["Prefix"][len(full) :]
-                for item in page.get("Contents", []):
-                    yield item["Key"][len(full) :]
+            for page in self._bucket.listing(prefix):
+                yield from (name[len(prefix) :] for name in page.folders)
+                yield from (item.key[len(prefix) :] for item in page.items)
+
+    def below(self, prefix: str, folders: Sequence[str]) -> dict[str, set[str]]:
+        found, at_once = self._below(prefix, folders)
+        if at_once:
+            return found
+        again, _ = self._below(prefix, folders)
+        return {name: found.get(name, set()) | again.get(name, set()) for name in found.keys() | again.keys()}
+
+    def _below(self, prefix: str, folders: Sequence[str]) -> tuple[dict[str, set[str]], bool]:
+        """What is below `folders`, and whether one answer held it: a single listing goes through all of them, in the
+        order of their names. What comes behind them may be long, and is not asked for."""
+        found: dict[str, set[str]] = {}
+        with _translated(self.url):
+            for number, page in enumerate(self._bucket.listing(prefix, deep=True, after=f"{prefix}{min(folders)}/")):
+                for item in page.items:
+                    folder, _, name = item.key[len(prefix) :].partition("/")
+                    if folder in folders and name and "/" not in name:
+                        found.setdefault(folder, set()).add(name)
+                if not page.more or page.items[-1].key >= f"{prefix}{max(folders)}0":  # the character behind the slash
+                    return found, number == 0
+        return found, False
 
     def everything(self, prefix: str) -> Iterator[Stored]:
-        pages = self._client.get_paginator("list_objects_v2")
         with _translated(self.url):
-            for page in pages.paginate(Bucket=self._bucket, Prefix=self._prefix + prefix):
-                for item in page.get("Contents", []):
-                    key = item["Key"][len(self._prefix) :]
-                    yield Stored(key, item["Size"], item["LastModified"].timestamp())
+            for page in self._bucket.listing(prefix, deep=True):
+                for item in page.items:
+                    yield Stored(item.key, item.size, _time(item.written))
 
     def delete(self, keys: Iterable[str]) -> None:
         rest = iter(keys)
         while group := list(itertools.islice(rest, _DELETED_AT_ONCE)):
-            objects: list[ObjectIdentifierTypeDef] = [{"Key": self._prefix + key} for key in group]
             with _translated(self.url):
-                done = self._client.delete_objects(Bucket=self._bucket, Delete={"Objects": objects, "Quiet": True})
-            for problem in done.get("Errors", []):
+                problems = self._bucket.delete_all(group)
+            for key, code in problems:
                 raise StoreError(
-                    f"{self.url} does not let {problem.get('Key')} be deleted: {problem.get('Code')}",
+                    f"{self.url} does not let {key} be deleted: {code}",
                     hint="pruning needs s3:DeleteObject on the store's prefix",
                 )
 
@@ -135,14 +138,35 @@ class S3Store(Store):
             return sum(pool.map(partial(self._delete_old, before), keys))
 
     def _delete_old(self, before: float, key: str) -> bool:
-        with _translated(self.url):
-            try:
-                answer = self._client.head_object(Bucket=self._bucket, Key=self._prefix + key)
-            except ClientError as error:
-                if _is_absent(error):
-                    return False
-                raise
-            if answer["LastModified"].timestamp() >= before:
-                return False
-            self._client.delete_object(Bucket=self._bucket, Key=self._prefix + key)
+        answer = self._ask("HEAD", key)
+        if answer is None or parsedate_to_datetime(answer.headers["last-modified"]).timestamp() >= before:
+            return False
+        self._ask("DELETE", key)
         return True
+
+
+def _time(text: str) -> float:
+    """Seconds since the epoch of a time as listings give it."""
+    return datetime.fromisoformat(text).timestamp()
+
+
+class _Stream(io.RawIOBase):
+    """An object that is read by and by. Raises TransportError when it breaks off."""
+
+    def __init__(self, url: str, rest: Rest) -> None:
+        super().__init__()
+        self._url, self._rest = url, rest
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        with _translated(self._url):
+            data = self._rest.read(len(buffer))
+        buffer[: len(data)] = data
+        return len(data)
+
+    def close(self) -> None:
+        if not self.closed:
+            self._rest.close()
+        super().close()

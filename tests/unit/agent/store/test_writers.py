@@ -4,57 +4,22 @@ from __future__ import annotations
 
 import json
 import os
-import threading
 import time
-from collections.abc import Callable, Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from collections.abc import Callable
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 
 import pytest
 
-from dsenv.agent.store import StoreWriteError, open_writer
+from dsenv.agent.store import StoreWriteError, bucket, open_writer
 from dsenv.agent.store import credentials as aws
 from dsenv.agent.store import s3 as module
 from dsenv.agent.store.base import blob_key
 from dsenv.agent.store.folder import FolderWriter
-from dsenv.agent.store.s3 import S3Writer
+from dsenv.agent.store.s3 import S3Writer, bucket_of
 from dsenv.agent.store.sigv4 import Credentials, encode_path, encode_query, sign
+from tests.unit.agent.store.conftest import KEYS, Answerer
 
-Answerer = Callable[[BaseHTTPRequestHandler], tuple[int, bytes]]
-
-
-@pytest.fixture
-def server() -> Iterator[Callable[[Answerer], str]]:
-    """A real HTTP server on loopback that answers as a function says."""
-    running: list[ThreadingHTTPServer] = []
-
-    def serve(answer: Answerer) -> str:
-        class Handler(BaseHTTPRequestHandler):
-            def handle_any(self) -> None:
-                self.rfile.read(int(self.headers.get("Content-Length") or 0))
-                status, body = answer(self)
-                self.send_response(status)
-                self.send_header("Content-Length", str(len(body)))
-                self.end_headers()
-                self.wfile.write(body if self.command != "HEAD" else b"")
-
-            do_GET = do_PUT = do_POST = do_DELETE = do_HEAD = handle_any
-
-            def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the base class's name
-                """Quiet."""
-
-        made = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        running.append(made)
-        threading.Thread(target=made.serve_forever, daemon=True).start()
-        return f"http://127.0.0.1:{made.server_address[1]}"
-
-    yield serve
-    for made in running:
-        made.shutdown()
-        made.server_close()
-
-
-KEYS = {"AWS_ACCESS_KEY_ID": "k", "AWS_SECRET_ACCESS_KEY": "s", "AWS_REGION": "eu-west-1"}
 OFFERED = {"AccessKeyId": "a", "SecretAccessKey": "b", "Token": "t", "Expiration": "2099-01-01T00:00:00Z"}
 
 
@@ -145,20 +110,22 @@ def test_credentials_that_cannot_be_read(body: bytes, server: Callable[[Answerer
 
 
 def test_where_a_bucket_is() -> None:
-    assert aws.endpoint({}, "acme", "eu-west-1") == ("https", "acme.s3.eu-west-1.amazonaws.com", 443, "")
-    assert aws.endpoint({}, "a.b", "eu-west-1") == ("https", "s3.eu-west-1.amazonaws.com", 443, "/a.b")
-    assert aws.endpoint({}, "acme", "cn-north-1")[1] == "acme.s3.cn-north-1.amazonaws.com.cn"
-    given = {"AWS_ENDPOINT_URL": "http://minio:9000/base/", "AWS_ENDPOINT_URL_S3": ""}
-    assert aws.endpoint(given, "acme", "x") == ("http", "minio", 9000, "/base/acme")
-    assert aws.endpoint({"AWS_ENDPOINT_URL": "https://s3.example.invalid"}, "b", "x")[2] == 443
+    assert aws.place("", "acme", "eu-west-1") == ("https", "acme.s3.eu-west-1.amazonaws.com", 443, "")
+    assert aws.place("", "a.b", "eu-west-1") == ("https", "s3.eu-west-1.amazonaws.com", 443, "/a.b")
+    assert aws.place("", "acme", "cn-north-1").host == "acme.s3.cn-north-1.amazonaws.com.cn"
+    given = aws.given_endpoint({"AWS_ENDPOINT_URL": "http://minio:9000/base/", "AWS_ENDPOINT_URL_S3": ""})
+    assert aws.place(given, "acme", "x") == ("http", "minio", 9000, "/base/acme")
+    assert aws.place(given, "acme", "x").authority == "minio:9000"
+    assert aws.place("https://s3.example.invalid", "b", "x").authority == "s3.example.invalid"
+    assert aws.place("http://[::1]:9000", "b", "x").authority == "[::1]:9000"
 
 
 def writer(url: str) -> S3Writer:
-    return S3Writer("s3://acme/p", KEYS | {"AWS_ENDPOINT_URL": url})
+    return S3Writer(bucket_of("s3://acme/p", KEYS | {"AWS_ENDPOINT_URL": url}))
 
 
 def test_trouble_that_passes_is_waited_out(server: Callable[[Answerer], str], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "_FIRST_DELAY", 0.001)
+    monkeypatch.setattr(bucket, "_FIRST_DELAY", 0.001)
     answers = iter([(503, b""), (500, b""), (400, b"<Code>ExpiredToken</Code>"), (200, b"")])
     writer(server(lambda request: next(answers))).put("k", b"x")
     assert next(answers, None) is None
@@ -167,7 +134,7 @@ def test_trouble_that_passes_is_waited_out(server: Callable[[Answerer], str], mo
 def test_a_service_that_stays_away_is_asked_less_and_less(
     server: Callable[[Answerer], str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "_FIRST_DELAY", 0.001)
+    monkeypatch.setattr(bucket, "_FIRST_DELAY", 0.001)
     seen: list[str] = []
 
     def answer(request: BaseHTTPRequestHandler) -> tuple[int, bytes]:
@@ -175,9 +142,9 @@ def test_a_service_that_stays_away_is_asked_less_and_less(
         return 503, b""
 
     made = writer(server(answer))
-    for seconds, expected in ((float("inf"), module._ATTEMPTS), (0.0, 0), (module._REST_SECONDS, 1)):
+    for seconds, expected in ((float("inf"), bucket.PATIENT.attempts), (0.0, 0), (bucket._REST_SECONDS, 1)):
         seen.clear()
-        made._failed = time.monotonic() - seconds
+        made._bucket._failed = time.monotonic() - seconds
         with pytest.raises(StoreWriteError, match="cannot reach s3://acme/p: "):
             made.put("k", b"x")
         assert len(seen) == expected
