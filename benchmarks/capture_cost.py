@@ -7,7 +7,7 @@ noise only ever adds. Three costs are shown: the wall clock of the whole command
 processes and ours, and the processor time of the program's own part, by which arithmetic and allocation are judged:
 the clock of a shared machine is no judge of one per cent. `memory` is what the largest process of the tree has more.
 
-Budgets: 80 ms of wall clock for a whole trivial command, 1 % of the program's own time for arithmetic and 5 % for
+Budgets: 60 ms of wall clock for a whole trivial command, 1 % of the program's own time for arithmetic and 5 % for
 allocation, 25 MB of capture itself. Processor time at start-up has none: most of it is spent beside the command.
 """
 
@@ -51,7 +51,7 @@ WHOLE = {
     "a project of 3,000 files": "pass",
 }
 BUDGETS = (
-    ("start-up", "wall_added_ms", 80),
+    ("start-up", "wall_added_ms", 60),
     ("arithmetic", "own_added_percent", 1),
     ("pickle and deepcopy", "own_added_percent", 5),
 )

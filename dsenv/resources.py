@@ -92,11 +92,16 @@ def _prepared(sources: dict[str, bytes], codes: dict[str, CodeType]) -> bytes:
 
 def _imported(source: bytes) -> Iterator[str]:
     """Names that may be those of modules, from the import statements of a source."""
-    for node in ast.walk(ast.parse(source)):
+    waiting: list[ast.AST] = [ast.parse(source)]
+    while waiting:
+        node = waiting.pop()
+        if isinstance(node, ast.If) and isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING":
+            continue
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom) and node.module:
             yield from (node.module, *(f"{node.module}.{alias.name}" for alias in node.names))
+        waiting += ast.iter_child_nodes(node)
 
 
 @cache

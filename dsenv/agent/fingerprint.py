@@ -278,7 +278,7 @@ def zone_facts(variable: Optional[str], localtime: str = _LOCALTIME, zones: str 
 
 def has_locale(name: str) -> bool:
     """Whether the C library knows the locale; true where it cannot be asked."""
-    if name in ("C", "POSIX"):
+    if name in ("C", "POSIX") or name == _locale_of_ours():
         return True
     try:
         import ctypes
@@ -292,6 +292,16 @@ def has_locale(name: str) -> bool:
     except (ImportError, OSError, AttributeError, TypeError, ValueError):
         return True
     return bool(made)
+
+
+def _locale_of_ours() -> Optional[str]:
+    """The one by which this Python reads characters, which is there. It costs nothing, and is mostly what is asked."""
+    try:
+        import _locale
+
+        return _locale.setlocale(_locale.LC_CTYPE, None)
+    except (ImportError, AttributeError, ValueError):
+        return None
 
 
 def process_facts() -> Dict[str, Any]:

@@ -48,7 +48,7 @@ def use_bundle(archive):
     try:
         data = archive.get_data("{}/bundle.{}".format(archive.archive, sys.implementation.cache_tag))
         if data[:4] == sys.modules["_frozen_importlib_external"].MAGIC_NUMBER:
-            sys.meta_path.insert(0, Bundle(archive, marshal.loads(data[4:])))  # noqa: S302 - see above
+            sys.meta_path.insert(0, Bundle(archive, marshal.loads(memoryview(data)[4:])))  # noqa: S302 - see above
     except (OSError, EOFError, ValueError, TypeError):
         pass  # the modules are in the archive one by one, too
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import platform
 import subprocess
 import sys
 from pathlib import Path
@@ -28,6 +29,30 @@ def test_a_fingerprint_of_this_machine() -> None:
     assert facts["process"]["umask"].startswith("0")
     assert any(item["name"] == "pytest" for item in facts["distributions"])
     assert "distributions" not in fingerprint.collect(environ)
+
+
+def test_the_running_python_is_described_as_by_the_platform_module() -> None:
+    facts, system = fingerprint.python_facts(), fingerprint.os_facts()
+    assert (facts["version"], facts["compiler"]) == (platform.python_version(), platform.python_compiler())
+    assert facts["build"] == " ".join(platform.python_build())
+    assert [system[name] for name in ("system", "machine", "kernel")] == [
+        platform.system(),
+        platform.machine(),
+        platform.release(),
+    ]
+
+
+@pytest.mark.parametrize(("asked", "said"), [("xx_YY.UTF-8", "['xx_YY.UTF-8'] True"), ("C.UTF-8", "None False")])
+def test_only_a_locale_that_is_not_ours_is_asked_for(asked: str, said: str) -> None:
+    code = f"""
+import sys
+sys.path.insert(0, {str(Path(fingerprint.__file__).parents[2])!r})
+from dsenv.agent import fingerprint
+print(fingerprint.locale_facts(dict(LANG={asked!r}, LC_ALL="C", TZ="UTC")).get("missing"), "ctypes" in sys.modules)
+"""
+    environ = {"LANG": "C.UTF-8", "PATH": os.environ["PATH"]}
+    words = [sys.executable, "-I", "-S", "-c", code]
+    assert subprocess.run(words, check=True, capture_output=True, text=True, env=environ).stdout.strip() == said
 
 
 def write(folder: Path, files: dict[str, str]) -> None:

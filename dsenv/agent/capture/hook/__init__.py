@@ -35,7 +35,7 @@ def contents() -> Dict[str, bytes]:
     try:
         data = _read(PREPARED)
         if data[:4] == _MAGIC:
-            prepared: Dict[str, bytes] = loads(data[4:])  # noqa: S302 - made with the archive
+            prepared: Dict[str, bytes] = loads(memoryview(data)[4:])  # noqa: S302 - made with the archive
             return prepared
     except (OSError, EOFError, ValueError, TypeError):
         pass
