@@ -12,6 +12,7 @@ from collections.abc import Collection
 from typing import ClassVar
 
 from dsenv.config.schema import Workstation
+from dsenv.errors import ProviderError
 from dsenv.events import Emit
 from dsenv.models.machine import Advice, Identity, Machine, Needs, Price, Problem, Resource
 from dsenv.transports.base import Transport
@@ -19,6 +20,16 @@ from dsenv.transports.base import Transport
 _NOTHING_SPECIAL = Needs()
 # What is said of a workstation that ran, and is off because its resize was killed.
 BROKEN_RESIZE = "off since a resize that was broken off: `dsenv up` or the same `dsenv resize` ends that"
+
+
+def made_elsewhere(identity: Identity, host: str) -> ProviderError:
+    """That a workstation runs whose keys another installation of dsenv has: it is not switched off behind its back."""
+    name = identity.name
+    return ProviderError(
+        f"the workstation {name} was made by dsenv on {host or 'another machine'}, not by this one: its key is there",
+        hint=f"give yours another name; or take this one over, which ends what runs on it: dsenv stop {name}, then "
+        f"dsenv up {name}",
+    )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -74,6 +85,13 @@ class Provider(ABC):
     @abstractmethod
     def transport(self, machine: Machine) -> Transport:
         """A new connection. Raises WorkstationNotReadyError when the machine is not running."""
+
+    def reconnect(self, machine: Machine) -> Transport:
+        """The same to a machine as it was some time ago: nobody is asked about it, and another one is refused.
+
+        What does not answer is given up early. Raises TransportError, WorkstationNotReadyError.
+        """
+        return self.transport(machine)
 
 
 class CanStop(ABC):

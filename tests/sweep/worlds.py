@@ -22,6 +22,7 @@ from tests.sweep.points import Point, Recording
 # ssh configuration, and what is only there to save time.
 MAY_STAY = (
     ".cache/*",
+    ".local/share/dsenv/installation.*",
     ".local/share/dsenv/ssh/lock",
     ".local/share/dsenv/ssh/config",
     ".local/share/dsenv/ssh/hosts.json",
@@ -137,6 +138,10 @@ class World(abc.ABC):
         empty = {name for name, path in paths if path.is_dir() and _among(name, _FOLDERS)}
         here = sorted(_shape(name, path) for name, path in paths if name not in unfinished | empty)
         return Left(json.dumps([here, self.held(), self.details()]), frozenset(unfinished))
+
+    def remembered(self) -> Path:
+        """The file that says where the workstation answered last."""
+        return self.home / ".local/state/dsenv/workstations" / self.identity.id / "machine.json"
 
     def listed(self) -> list[dict[str, Any]]:
         done = self.dsenv("ls", "--json")

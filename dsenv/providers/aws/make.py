@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import socket
 import time
 
 from dsenv.errors import ProviderError, WorkstationNotReadyError
@@ -17,8 +16,8 @@ from dsenv.providers.aws.found import Found
 from dsenv.providers.aws.images import Image
 from dsenv.providers.aws.prices import Prices
 from dsenv.providers.aws.saved import Layout, Saved
-from dsenv.providers.aws.tags import ACCESS, HOST, KEYS, LIMITS, Tags, encoded
-from dsenv.providers.base import Spec
+from dsenv.providers.aws.tags import ACCESS, HOST, INSTALLATION, KEYS, LIMITS, Tags
+from dsenv.providers.base import Spec, made_elsewhere
 from dsenv.providers.size import parse
 
 _GONE_SECONDS = 300.0
@@ -217,21 +216,17 @@ def _taken_over(there: Found, spec: Spec, emit: Emit) -> Found:
     assert there.instance is not None
     cloud, identity, name = there.cloud, there.tags.identity, str(there.instance["InstanceId"])
     if instances.state_name(there.instance) in {"pending", "running"}:
-        if there.tags.host != socket.gethostname():
-            raise ProviderError(
-                f"the workstation {identity.name} was made on {there.tags.host or 'another machine'}: its key is there",
-                hint=f"to take it over, which ends what runs on it: dsenv stop {identity.name}, then "
-                f"dsenv up {identity.name}",
-            )
+        if not there.tags.ours:
+            raise made_elsewhere(identity, there.tags.host)
         emit(Notice("the keys of the workstation are lost: it is restarted with new ones; files are kept", "warning"))
     saved = _with_keys(there.saved)
     stopped = instances.stop(cloud, there.instance, emit)
     data = userdata.build(_boot(saved, spec.needs.packages))
     doing = f"cannot give the instance {name} new keys"
     cloud.ec2("modify_instance_attribute", doing, InstanceId=name, UserData={"Value": data})
-    values = {KEYS: saved.tags.keys, HOST: encoded(socket.gethostname())[:255]}
-    _tag(cloud, name, values)
-    tags = dataclasses.replace(there.tags, keys=saved.tags.keys, host=socket.gethostname())
+    now = saved.tags
+    _tag(cloud, name, {tag: now.items()[tag] for tag in (KEYS, HOST, INSTALLATION)})
+    tags = dataclasses.replace(there.tags, keys=now.keys, host=now.host, installation=now.installation)
     return Found(cloud, tags, saved, stopped)
 
 

@@ -10,6 +10,7 @@ from dsenv import resources
 from dsenv.errors import ProviderError, WorkstationNotReadyError
 from dsenv.events import Emit, step
 from dsenv.models.machine import Advice, Identity, Machine, Price, Problem, Resource, State
+from dsenv.providers import reach
 from dsenv.providers.aws import advice, audit, check, cloud, costs, found, instances, intent, make, removal, resize
 from dsenv.providers.aws.cloud import Cloud
 from dsenv.providers.aws.found import Found
@@ -102,14 +103,10 @@ class AwsProvider(Provider, CanStop, CanResize, HasPrice, CanAudit, CanAdvise):
         return (resources.templates() / "aws" / "policy.json").read_text(encoding="utf-8")
 
     def transport(self, machine: Machine) -> Transport:
-        from dsenv.transports.ssh import SshTransport
+        return reach.over_ssh(machine)
 
-        if machine.endpoint is None:
-            raise WorkstationNotReadyError(
-                f"the workstation {machine.identity.name} is {machine.state.value}",
-                hint=f"dsenv up {machine.identity.name}",
-            )
-        return SshTransport(machine.endpoint)
+    def reconnect(self, machine: Machine) -> Transport:
+        return reach.over_ssh(machine, soon=True)
 
     # --- what there is
 

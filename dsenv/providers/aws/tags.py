@@ -9,12 +9,14 @@ from pathlib import Path
 from typing import Any
 
 from dsenv.models.machine import Identity, Limits
+from dsenv.state import installation
 
 ID = "dsenv:id"
 OWNER = "dsenv:owner"
 KEYS = "dsenv:keys"
 ACCESS = "dsenv:access"
 HOST = "dsenv:host"
+INSTALLATION = "dsenv:installation"
 LIMITS = "dsenv:limits"
 _NEVER = Limits(0, 0)
 _LENGTH = 255  # of a value
@@ -41,12 +43,18 @@ class Tags:
     identity: Identity
     owner: str
     created: int  # microseconds since the epoch
-    host: str = dataclasses.field(default_factory=socket.gethostname)  # which machine made it
+    host: str = dataclasses.field(default_factory=socket.gethostname)  # the name of the machine that has its keys
+    installation: str = dataclasses.field(default_factory=installation.here)  # of dsenv; empty: of one before these
     user: str = ""  # who logs in
     keys: str = ""  # which client key opens it: a digest of it
     access: str = "public"
     jump_host: str = ""
     limits: Limits = _NEVER
+
+    @property
+    def ours(self) -> bool:
+        """Whether the keys were made here, as far as that can be known."""
+        return self.installation == installation.here() if self.installation else self.host == socket.gethostname()
 
     def items(self) -> dict[str, str]:
         """Names and values, each within the limits of EC2."""
@@ -57,6 +65,7 @@ class Tags:
             OWNER: encoded(self.owner)[:_LENGTH],
             "dsenv:created": str(self.created),
             HOST: encoded(self.host)[:_LENGTH],
+            INSTALLATION: self.installation,
             "dsenv:user": self.user,
             KEYS: self.keys,
             ACCESS: encoded(" ".join([self.access, self.jump_host]).strip())[:_LENGTH],
@@ -90,6 +99,7 @@ class Tags:
                 owner=decoded(values.get(OWNER, "")),
                 created=int(values["dsenv:created"]),
                 host=decoded(values.get(HOST, "")),
+                installation=values.get(INSTALLATION, ""),
                 user=values.get("dsenv:user", ""),
                 keys=values.get(KEYS, ""),
                 access=access,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import re
+import socket
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
@@ -17,6 +18,7 @@ from dsenv.providers.docker.engine import Engine, is_absent, is_conflict, transl
 from dsenv.providers.docker.memory import Memory
 from dsenv.providers.size import Size
 from dsenv.providers.watch import MachineFile
+from dsenv.state import installation
 
 PROVIDER = "docker"
 _CPU_PERIOD = 100_000  # microseconds
@@ -80,6 +82,8 @@ def make(engine: Engine, plan: Plan, created: int) -> bool:
         names.HOST_KEY: plan.host_key,
         names.LIMITS: names.limits_label(plan.limits),
         names.IMAGE: plan.image,
+        names.INSTALLATION: installation.here(),
+        names.MACHINE: socket.gethostname(),
     }
     try:
         with translated(f"cannot make the container {name}"):

@@ -14,6 +14,7 @@ from dsenv.models.machine import Identity, Limits
 ID, ROOT, PROJECT, NAME = "dsenv.id", "dsenv.root", "dsenv.project", "dsenv.name"
 CREATED, USER, KIND = "dsenv.created", "dsenv.user", "dsenv.kind"
 HOST_KEY, LIMITS, IMAGE = "dsenv.host-key", "dsenv.limits", "dsenv.image"
+INSTALLATION, MACHINE = "dsenv.installation", "dsenv.machine"  # of a container: who made it, and where that is
 BASE = "dsenv.base"  # of an image: the tag of the image of ours that it was made from
 
 REPOSITORY = "dsenv-workstation"

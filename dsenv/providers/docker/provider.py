@@ -5,18 +5,19 @@ from __future__ import annotations
 import dataclasses
 import time
 from collections.abc import Collection
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from dsenv.config.schema import Workstation
 from dsenv.errors import HostKeyError, ProviderError, TransportError, WorkstationNotReadyError
 from dsenv.events import Emit, Progress
 from dsenv.models.machine import Identity, Limits, Machine, Problem, Resource, State
-from dsenv.providers import keys
-from dsenv.providers.base import CanAudit, CanResize, CanStop, Provider, Spec
+from dsenv.providers import keys, reach
+from dsenv.providers.base import CanAudit, CanResize, CanStop, Provider, Spec, made_elsewhere
 from dsenv.providers.docker import container, engine, holdings, image, inside, memory, names, resizing
 from dsenv.providers.docker.engine import Engine
 from dsenv.providers.docker.memory import Memory
 from dsenv.providers.size import Size, parse
+from dsenv.state import installation
 from dsenv.transports.base import Transport
 
 _LOGIN_SECONDS = 40.0
@@ -110,13 +111,10 @@ class DockerProvider(Provider, CanStop, CanResize, CanAudit):
             return self._logged_in(there, machine.identity, emit)
 
     def transport(self, machine: Machine) -> Transport:
-        from dsenv.transports.ssh import SshTransport
+        return reach.over_ssh(machine)
 
-        if machine.endpoint is None:
-            raise WorkstationNotReadyError(
-                f"the workstation {machine.identity.name} is {machine.state.value}", hint=_again(machine)
-            )
-        return SshTransport(machine.endpoint)
+    def reconnect(self, machine: Machine) -> Transport:
+        return reach.over_ssh(machine, soon=True)
 
     def resize(self, machine: Machine, spec: Spec, emit: Emit) -> Machine:
         with engine.connected(machine.region) as there:
@@ -141,7 +139,7 @@ class DockerProvider(Provider, CanStop, CanResize, CanAudit):
         size = _fitting(there, spec)
         found = resizing.settled(there, spec.identity)
         if found is not None and container.has_run(found):
-            self._repair(there, spec, names.created_of(found["Config"]["Labels"]))
+            self._repair(there, spec, found)
             return
         if found is not None:  # it never ran, so it may lack its keys
             container.remove(there, names.thing(spec.identity))
@@ -160,11 +158,14 @@ class DockerProvider(Provider, CanStop, CanResize, CanAudit):
             )
         container.start(there, identity)
 
-    def _repair(self, there: Engine, spec: Spec, created: int) -> None:
+    def _repair(self, there: Engine, spec: Spec, found: dict[str, Any]) -> None:
         """Let a container that ran before run again, for us."""
-        identity = spec.identity
+        identity, labels = spec.identity, found["Config"]["Labels"]
         if not memory.key_file(identity).is_file():
-            key = _own_key(identity, there, created, _limits(spec.settings))
+            ours = labels.get(names.INSTALLATION) in {None, installation.here()}
+            if not ours and container.state_of(found) is State.RUNNING:
+                raise made_elsewhere(identity, labels.get(names.MACHINE, ""))
+            key = _own_key(identity, there, names.created_of(labels), _limits(spec.settings))
             container.put(there, identity, [inside.authorized(key)])
         container.start(there, identity)
 

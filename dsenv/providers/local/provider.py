@@ -16,7 +16,7 @@ from dsenv.config.schema import Workstation
 from dsenv.errors import ProviderError, StateError, TransportError, WorkstationNotReadyError
 from dsenv.events import Emit, Notice
 from dsenv.models.machine import Endpoint, Identity, Machine, Problem, State
-from dsenv.providers import keys
+from dsenv.providers import keys, reach
 from dsenv.providers.base import CanStop, Provider, Spec
 from dsenv.providers.local import asyncssh_launch, server, sshd
 from dsenv.providers.local.layout import Kind, Layout, Saved, agent_python, current_user
@@ -115,14 +115,7 @@ class LocalProvider(Provider, CanStop):
         return self.create(Spec(saved.identity, Workstation(server=saved.kind)), emit)
 
     def transport(self, machine: Machine) -> Transport:
-        from dsenv.transports.ssh import SshTransport
-
-        if machine.endpoint is None:
-            raise WorkstationNotReadyError(
-                f"the workstation {machine.identity.name} is {machine.state.value}",
-                hint=f"dsenv up {machine.identity.name}",
-            )
-        return SshTransport(machine.endpoint)
+        return reach.over_ssh(machine)
 
     # --- the server
 

@@ -190,9 +190,9 @@ def test_a_machine_that_died_is_switched_on(desk: Desk) -> None:
 
 
 def test_the_keys_of_another_machine_are_not_taken_without_a_word(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of one that has the same name and the same folders, too."""
     machine = desk.up()
     monkeypatch.setenv("XDG_DATA_HOME", str(desk.identity.root / "elsewhere"))
-    monkeypatch.setattr("socket.gethostname", lambda: "another-laptop")
     laptop = AwsProvider()
     seen = laptop.find(desk.identity)
     assert seen is not None

@@ -17,20 +17,16 @@ from typing import Any
 import pytest
 
 from dsenv import events
-from dsenv.config.schema import Workstation
 from dsenv.errors import ProviderError, TransportError, WorkstationNotReadyError
 from dsenv.models.machine import Identity, Machine, Needs, State
-from dsenv.providers.base import BROKEN_RESIZE, Spec
-from dsenv.providers.docker import container, engine, memory, names
+from dsenv.providers.base import Spec
+from dsenv.providers.docker import memory, names
 from dsenv.providers.docker.provider import DockerProvider
+from tests.integration.docker.conftest import docker, state, told
 from tests.openssh_lab import USABLE, Lab
 
 pytestmark = pytest.mark.slow
 DSENV = [sys.executable, "-m", "dsenv"]
-
-
-def docker(*words: str) -> str:
-    return subprocess.run(["docker", *words], capture_output=True, text=True, check=True).stdout.strip()
 
 
 def until(condition: Callable[[], bool], seconds: float = 30.0) -> None:
@@ -40,54 +36,13 @@ def until(condition: Callable[[], bool], seconds: float = 30.0) -> None:
         time.sleep(0.05)
 
 
-@pytest.fixture
-def image(base_image: str) -> str:
-    """What containers start from; without an engine tests are skipped, and in CI they fail."""
-    return base_image
-
-
-@pytest.fixture(autouse=True)
-def one_of_many_users(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """Other tests use the engine at the same time."""
-    monkeypatch.setenv("LOGNAME", f"{tmp_path.parent.name}-{tmp_path.name}")
-
-
-@pytest.fixture
-def provider(image: str) -> DockerProvider:
-    return DockerProvider()
-
-
-@pytest.fixture
-def spec(tmp_path: Path, image: str) -> Spec:
-    return Spec(Identity(tmp_path, "proj", "default"), Workstation(provider="docker", image=image))
-
-
-@pytest.fixture
-def machine(provider: DockerProvider, spec: Spec) -> Iterator[Machine]:
-    yield provider.create(spec, events.ignore)
-    found = provider.find(spec.identity)
-    if found:
-        provider.destroy(found, events.ignore)
-
-
-def _told(provider: DockerProvider, machine: Machine, *words: str) -> str:
-    with provider.transport(machine) as transport:
-        return transport.run(list(words)).check().stdout.decode().strip()
-
-
-def _state(provider: DockerProvider, spec: Spec) -> State:
-    found = provider.find(spec.identity)
-    assert found
-    return found.state
-
-
 def test_who_one_is_inside(provider: DockerProvider, machine: Machine) -> None:
-    assert _told(provider, machine, "sudo", "-n", "id", "-u") == "0"
-    assert _told(provider, machine, "id", "-un") == names.LOGIN
+    assert told(provider, machine, "sudo", "-n", "id", "-u") == "0"
+    assert told(provider, machine, "id", "-un") == names.LOGIN
     published = docker("port", names.thing(machine.identity))
     assert published.startswith("22/tcp -> 127.0.0.1:")
     assert len(published.splitlines()) == 1
-    settings = _told(provider, machine, "sudo", "cat", "/run/dsenv/sshd_config")
+    settings = told(provider, machine, "sudo", "cat", "/run/dsenv/sshd_config")
     assert "ClientAliveInterval 30" in settings
     assert "LC_CTYPE" not in settings
 
@@ -109,18 +64,18 @@ def test_the_host_key_is_in_no_image(provider: DockerProvider, machine: Machine,
 
 
 def test_a_crash_is_repaired(provider: DockerProvider, machine: Machine, spec: Spec) -> None:
-    _told(provider, machine, "sh", "-c", "echo precious >file; sudo touch /opt/mine")
+    told(provider, machine, "sh", "-c", "echo precious >file; sudo touch /opt/mine")
     docker("kill", names.thing(machine.identity))
-    assert _state(provider, spec) is State.CRASHED
+    assert state(provider, spec) is State.CRASHED
     repaired = provider.create(spec, events.ignore)
     assert repaired.created == machine.created
-    assert _told(provider, repaired, "sh", "-c", "cat file; ls /opt/mine") == "precious\n/opt/mine"
+    assert told(provider, repaired, "sh", "-c", "cat file; ls /opt/mine") == "precious\n/opt/mine"
 
 
 def test_a_container_that_was_removed_by_hand_comes_back_with_its_files(
     provider: DockerProvider, machine: Machine, spec: Spec
 ) -> None:
-    _told(provider, machine, "sh", "-c", "echo precious >file")
+    told(provider, machine, "sh", "-c", "echo precious >file")
     docker("rm", "-f", names.thing(machine.identity))
     found = provider.find(spec.identity)
     assert found
@@ -130,21 +85,33 @@ def test_a_container_that_was_removed_by_hand_comes_back_with_its_files(
         provider.transport(found)
     again = provider.create(spec, events.ignore)
     assert again.created == machine.created
-    assert _told(provider, again, "cat", "file") == "precious"
+    assert told(provider, again, "cat", "file") == "precious"
 
 
 def test_a_frozen_one_thaws(provider: DockerProvider, machine: Machine, spec: Spec) -> None:
     docker("pause", names.thing(machine.identity))
-    assert _state(provider, spec) is State.STOPPED
-    assert _told(provider, provider.create(spec, events.ignore), "echo", "ok") == "ok"
+    assert state(provider, spec) is State.STOPPED
+    assert told(provider, provider.create(spec, events.ignore), "echo", "ok") == "ok"
 
 
 def test_a_key_that_is_not_ours_is_replaced(provider: DockerProvider, machine: Machine, spec: Spec) -> None:
     """As when another laptop of the same user has taken the workstation over."""
     memory.key_file(spec.identity).unlink()
     with pytest.raises((TransportError, OSError)):
-        _told(provider, machine, "true")
-    assert _told(provider, provider.create(spec, events.ignore), "echo", "ok") == "ok"
+        told(provider, machine, "true")
+    assert told(provider, provider.create(spec, events.ignore), "echo", "ok") == "ok"
+
+
+def test_a_running_one_of_another_machine_with_our_name_is_not_taken(
+    provider: DockerProvider, spec: Spec, machine: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_DATA_HOME", str(spec.identity.root / "elsewhere"))
+    with pytest.raises(ProviderError, match="not by this one: its key is there") as caught:
+        provider.create(spec, events.ignore)
+    assert caught.value.hint is not None
+    assert "dsenv stop default, then dsenv up default" in caught.value.hint
+    provider.stop(machine, events.ignore)
+    assert told(provider, provider.create(spec, events.ignore), "echo", "ok") == "ok"
 
 
 def test_an_sshd_that_dies_is_started_again(provider: DockerProvider, machine: Machine) -> None:
@@ -153,7 +120,7 @@ def test_an_sshd_that_dies_is_started_again(provider: DockerProvider, machine: M
 
     def works() -> bool:
         try:
-            return _told(provider, machine, "echo", "ok") == "ok"
+            return told(provider, machine, "echo", "ok") == "ok"
         except TransportError:
             return False
 
@@ -164,14 +131,14 @@ def test_an_sshd_that_dies_is_started_again(provider: DockerProvider, machine: M
 def test_orphans_are_reaped_and_stop_ends_all_in_order(provider: DockerProvider, machine: Machine, spec: Spec) -> None:
     name = names.thing(machine.identity)
     script = "trap 'echo asked >asked; exit' TERM; echo ready >ready; while :; do sleep 0.05; done"
-    _told(provider, machine, "sh", "-c", f"setsid sh -c \"{script}\" >/dev/null 2>&1 </dev/null & sh -c 'sleep 0.1 &'")
+    told(provider, machine, "sh", "-c", f"setsid sh -c \"{script}\" >/dev/null 2>&1 </dev/null & sh -c 'sleep 0.1 &'")
     until(lambda: docker("exec", name, "ls", names.HOME).count("ready") == 1)
     until(lambda: "defunct" not in docker("exec", name, "ps", "ax"))
     begun = time.monotonic()
     assert provider.stop(machine, events.ignore).state is State.STOPPED
     assert time.monotonic() - begun < 10
     again = provider.start(machine, events.ignore)
-    assert _told(provider, again, "cat", "asked") == "asked"
+    assert told(provider, again, "cat", "asked") == "asked"
 
 
 def test_it_switches_itself_off(provider: DockerProvider, spec: Spec, machine: Machine) -> None:
@@ -180,60 +147,7 @@ def test_it_switches_itself_off(provider: DockerProvider, spec: Spec, machine: M
     changed = provider.create(Spec(spec.identity, shorter), events.ignore)
     assert changed.limits is not None
     assert (changed.limits.idle_seconds, changed.limits.max_seconds) == (60, 4)
-    until(lambda: _state(provider, spec) is State.STOPPED, 90)
-
-
-def test_a_size_that_the_engine_has_not(provider: DockerProvider, spec: Spec, machine: Machine) -> None:
-    for size, said in (("cpu=100000", "too small"), ("mem=900000", "too small"), ("gpu=1", "no GPUs")):
-        wanted = Spec(spec.identity, spec.settings.model_copy(update={"size": size}))
-        with pytest.raises(ProviderError, match=said):
-            provider.resize(machine, wanted, events.ignore)
-    assert provider.refresh(machine) == machine
-
-
-def test_limits_that_are_lifted_leave_the_rest_as_it_is(provider: DockerProvider, spec: Spec, machine: Machine) -> None:
-    """The engine cannot lift them in place, so there is a successor, with what was installed meanwhile."""
-    _told(provider, machine, "sh", "-c", "echo precious >file; sudo touch /opt/mine")
-    small = Spec(spec.identity, spec.settings.model_copy(update={"size": "cpu=1,mem=1"}))
-    assert "1 CPU, 1 GB" in provider.resize(machine, small, events.ignore).note
-    lifted = provider.resize(machine, spec, events.ignore)
-    assert lifted.note == machine.note
-    assert lifted.created == machine.created
-    assert _told(provider, lifted, "sh", "-c", "cat file; ls /opt/mine") == "precious\n/opt/mine"
-    provider.destroy(lifted, events.ignore)
-    assert [item for item in provider.audit() if item.workstation == machine.identity.id] == []
-
-
-def test_a_replacement_that_was_broken_off_is_undone(provider: DockerProvider, spec: Spec, machine: Machine) -> None:
-    name = names.thing(machine.identity)
-    docker("stop", name)
-    docker("rename", name, names.replaced(machine.identity))
-    assert _state(provider, spec) is State.STOPPED
-    assert _told(provider, provider.create(spec, events.ignore), "echo", "ok") == "ok"
-    assert docker("ps", "-aq", "--filter", f"name={names.replaced(machine.identity)}") == ""
-
-
-@pytest.mark.parametrize("stopped", [False, True])
-def test_a_resize_that_was_broken_off_leaves_it_running_when_it_is_repeated(
-    provider: DockerProvider, spec: Spec, machine: Machine, stopped: bool
-) -> None:
-    """Unless it was stopped meanwhile by the one who can know."""
-    name = names.thing(machine.identity)
-    with engine.connected(machine.region) as there:
-        found = container.inspect(there, name)
-    assert found
-    memory.to_run_again(machine.identity, machine.region, found)
-    docker("stop", name)
-    docker("rename", name, names.replaced(machine.identity))
-    broken = provider.refresh(machine)
-    assert BROKEN_RESIZE in broken.note
-    told = [item.note for item in provider.audit() if item.workstation == machine.identity.id]
-    assert sorted(told) == ["", BROKEN_RESIZE]
-    if stopped:
-        broken = provider.stop(broken, events.ignore)
-        assert BROKEN_RESIZE not in broken.note
-    small = Spec(spec.identity, spec.settings.model_copy(update={"size": "cpu=1,mem=1"}))
-    assert provider.resize(broken, small, events.ignore).state is (State.STOPPED if stopped else State.RUNNING)
+    until(lambda: state(provider, spec) is State.STOPPED, 90)
 
 
 def test_a_package_that_does_not_exist(provider: DockerProvider, spec: Spec) -> None:
