@@ -37,6 +37,11 @@ class AgentClient:
         self._frames: Iterator[protocol.Frame] = iter(())
         self._channel = self._start()
 
+    @property
+    def machine(self) -> Machine:
+        """The workstation, as it was when this began."""
+        return self._machine
+
     def _start(self) -> Channel:
         path = archive_path()
         argv = ["sh", "-c", _START, "sh", path, self._machine.python]

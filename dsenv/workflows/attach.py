@@ -13,8 +13,8 @@ from dsenv.workflows.target import Target, agent_client
 
 def attach(target: Target, word: str, console: Console, *, emit: Emit, cancel: Cancel) -> Ran:
     """Follow a run from its first byte to its end, then bring its outputs back. Ended already is fine."""
-    machine = target.machine()
-    client = agent_client(target, machine)
+    client = agent_client(target)
+    machine = client.machine
     try:
         job = find(client, machine, word)
         client.request("attach", job=job.id, offset=0)

@@ -28,8 +28,8 @@ def cancel(target: Target, word: str, *, signal: str = "TERM", grace: float = 10
     name = signal.upper().removeprefix("SIG")
     if name not in SIGNALS:
         raise UsageError(f"{signal} is not a signal that can be sent", hint=f"use one of: {', '.join(SIGNALS)}")
-    machine = target.machine()
-    with agent_client(target, machine) as client:
+    with agent_client(target) as client:
+        machine = client.machine
         job = find(client, machine, word)
         client.request("cancel", job=job.id, signal=name, grace=grace)
         try:

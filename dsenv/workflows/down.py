@@ -30,7 +30,7 @@ def plan(target: Target) -> Down:
     if machine is None:
         return Down(target.identity.name, False, None, None, None, [])
     files, size = _weigh(Path(machine.home)) if machine.shares_files else (None, None)
-    return Down(target.identity.name, True, machine.home, files, size, running_on(target))
+    return Down(target.identity.name, True, machine.home, files, size, running_on(target, machine))
 
 
 def down(target: Target, *, emit: Emit, cancel: Cancel) -> Down:

@@ -59,8 +59,8 @@ def logs(
     target: Target, word: str, console: Console, *, follow: bool, emit: Emit, cancel: Cancel
 ) -> tuple[Job, Outcome]:
     """What the run has written until now; with `follow`, until it ends. Input is not forwarded."""
-    machine = target.machine()
-    client = agent_client(target, machine)
+    client = agent_client(target)
+    machine = client.machine
     try:
         job = find(client, machine, word)
         client.request("attach", job=job.id, offset=0, follow=follow)

@@ -39,9 +39,8 @@ class Jobs:
 
 def ps(target: Target, *, everything: bool = False) -> Jobs:
     """What runs now; with `everything`, what has ended as well. Raises WorkstationNotReadyError, TransportError."""
-    machine = target.machine()
-    with agent_client(target, machine) as client:
-        found = jobs_of(client, machine)
+    with agent_client(target) as client:
+        found = jobs_of(client, client.machine)
     return Jobs(target.identity.name, [job for job in found if everything or job.status == "running"])
 
 

@@ -21,8 +21,8 @@ def pull(
     target: Target, patterns: list[str], *, job: str | None = None, emit: Emit, cancel: Cancel, cap: int = CAP
 ) -> Pulled:
     """Bring back what matches `patterns` (default: the project's), from the tree or from the one that `job` had."""
-    machine = target.machine()
-    with agent_client(target, machine) as client:
+    with agent_client(target) as client:
+        machine = client.machine
         pulled = over(client, target, machine, patterns, job=job, emit=emit, cancel=cancel, cap=cap)
         if job:
             records.bring(client, target, machine, find(client, machine, job).id, emit=emit, cancel=cancel)

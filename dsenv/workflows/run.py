@@ -78,8 +78,8 @@ def variables(target: Target, names: Sequence[str]) -> tuple[dict[str, str], lis
 def run(target: Target, command: Command, console: Console, *, emit: Emit, cancel: Cancel) -> Ran:
     """Run to the end, or start and leave when `detach` is set. Raises DsenvError for failures of our own."""
     job = runid.new()
-    machine = target.machine()
-    client = agent_client(target, machine)
+    client = agent_client(target)
+    machine = client.machine
     try:
         with target.locked(cancel):
             sync.push(target, client, machine, job, emit=emit, cancel=cancel)
@@ -109,9 +109,9 @@ def run_tasks(
     target: Target, plan: tasks.Plan, command: Command, console: Console, *, jobs: int, emit: Emit, cancel: Cancel
 ) -> RanTasks:
     """Run a task and those it needs on one and the same state of the code. `command` gives all but argv and name."""
-    machine = target.machine()
     group = runid.new()
-    with agent_client(target, machine) as client, target.locked(cancel):
+    with agent_client(target) as client, target.locked(cancel):
+        machine = client.machine
         root = sync.push(target, client, machine, group, emit=emit, cancel=cancel).root
         ready = _environment(target, machine, emit, cancel)
     runs: list[Ran] = []

@@ -27,22 +27,21 @@ def ssh(
     The terminal is the agent's: an sshd that runs unprivileged cannot make one everywhere. It ends with the
     connection, unlike a run.
     """
-    machine = target.machine()
-    ready = environment.known(target, machine)
+    client = agent_client(target)
+    machine = client.machine
     request: dict[str, Any] = {
         "job": SESSION + runid.new(),
         "root": machine.home,
         "argv": list(argv or _SHELL),
-        "prefix": ready.prefix if ready else None,
         "stdin": True,
         "tty": pty is not None,
         "session": _PATIENCE_SECONDS,
     }
     if pty:
         request |= {"rows": pty.rows, "columns": pty.columns, "term": pty.term}
-    client = agent_client(target, machine)
     try:
-        client.request("run", **request)
+        ready = environment.known(target, machine)
+        client.request("run", prefix=ready.prefix if ready else None, **request)
         answer = client.answer()
         following = Follow(str(answer["job"]), lambda: agent_client(target), console, emit, cancel)
         with contextlib.closing(following):

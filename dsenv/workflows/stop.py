@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 
-from dsenv.errors import DsenvError, ProviderError, WorkstationNotReadyError
+from dsenv.errors import DsenvError
 from dsenv.events import Cancel, Emit, step
-from dsenv.models.machine import State
+from dsenv.models.machine import Machine, State
 from dsenv.providers.base import CanStop
+from dsenv.workflows import lastseen
 from dsenv.workflows.ps import jobs_of
 from dsenv.workflows.target import Target, agent_client
 
@@ -23,25 +24,22 @@ class Stopped:
 
 def stop(target: Target, *, dry_run: bool = False, emit: Emit, cancel: Cancel) -> Stopped:
     """Stopped already is fine. Raises WorkstationNotReadyError when there is none, ProviderError."""
-    name = target.identity.name
-    machine = target.find()
-    if machine is None:
-        raise WorkstationNotReadyError(f"there is no workstation {name} for {target.project.root}", hint="dsenv up")
+    name, machine = target.identity.name, target.existing()
     if not isinstance(target.provider, CanStop):
-        raise ProviderError(f"workstations of {machine.provider} cannot be stopped", hint="dsenv down")
-    runs = running_on(target)
+        raise target.cannot_be("stopped", "dsenv down")
+    runs = running_on(target, machine)
     if dry_run:
         return Stopped(name, machine.state.value, runs)
     with target.locked(cancel), step(emit, "stop", f"stop {name}") as note:
+        lastseen.forget(target.folder)
         machine = target.provider.stop(machine, emit)
         note.note = f"{len(runs)} runs ended" if runs else ""
     return Stopped(name, machine.state.value, runs)
 
 
-def running_on(target: Target) -> list[str]:
+def running_on(target: Target, machine: Machine) -> list[str]:
     """Ids of what runs there now; empty when it cannot be asked."""
-    machine = target.find()
-    if machine is None or machine.state is not State.RUNNING:
+    if machine.state is not State.RUNNING:
         return []
     try:
         with agent_client(target, machine) as client:

@@ -16,9 +16,8 @@ from dsenv.workflows.target import Target, agent_client
 
 def sync(target: Target, *, emit: Emit, cancel: Cancel, force: bool = False) -> Pushed:
     """Make the tree over there equal to the one here. Raises StateError when a run is using it, unless `force`."""
-    machine = target.machine()
-    with agent_client(target, machine) as client, target.locked(cancel):
-        return push(target, client, machine, None, emit=emit, cancel=cancel, force=force)
+    with agent_client(target) as client, target.locked(cancel):
+        return push(target, client, client.machine, None, emit=emit, cancel=cancel, force=force)
 
 
 def push(

@@ -5,19 +5,20 @@ from __future__ import annotations
 import dataclasses
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from dsenv.config import load, paths
 from dsenv.config.schema import Config, Project, Workstation
-from dsenv.errors import UsageError, WorkstationNotReadyError
+from dsenv.errors import ProviderError, TransportError, UsageError, WorkstationNotReadyError
 from dsenv.events import Cancel
 from dsenv.models.machine import Identity, Machine, Needs, State
 from dsenv.providers import registry
 from dsenv.providers.base import Provider, Spec
 from dsenv.state.lock import exclusive
 from dsenv.sync.client import AgentClient
-from dsenv.workflows import chosen
+from dsenv.transports.base import Transport
+from dsenv.workflows import chosen, lastseen
 from dsenv.workflows.chosen import Chosen
 
 LOCK = "lock"  # of a workstation's folder
@@ -50,16 +51,27 @@ class Target:
         """The workstation as it is now."""
         return self.provider.find(self.identity)
 
+    def existing(self) -> Machine:
+        """The workstation as it is now. Raises WorkstationNotReadyError when there is none."""
+        machine = self.find()
+        if machine is None:
+            raise self._not_ready(f"there is no workstation {self.identity.name} for {self.project.root}")
+        return machine
+
     def machine(self) -> Machine:
         """The workstation, running. Raises WorkstationNotReadyError with the command that makes it so."""
-        machine = self.find()
-        name = self.identity.name
-        again = "dsenv up" if name == "default" else f"dsenv up {name}"
-        if machine is None:
-            raise WorkstationNotReadyError(f"there is no workstation {name} for {self.project.root}", hint=again)
+        machine = self.existing()
         if machine.state is not State.RUNNING:
-            raise WorkstationNotReadyError(f"the workstation {name} is {machine.state.value}", hint=again)
+            raise self._not_ready(f"the workstation {self.identity.name} is {machine.state.value}")
         return machine
+
+    def cannot_be(self, done: str, instead: str) -> ProviderError:
+        """That its provider has not the means for it: "stopped", "resized"."""
+        return ProviderError(f"workstations of {self.provider.name} cannot be {done}", hint=instead)
+
+    def _not_ready(self, message: str) -> WorkstationNotReadyError:
+        name = self.identity.name
+        return WorkstationNotReadyError(message, hint="dsenv up" if name == "default" else f"dsenv up {name}")
 
     @contextmanager
     def locked(self, cancel: Cancel | None = None) -> Iterator[None]:
@@ -126,11 +138,26 @@ class _OwnedClient(AgentClient):
 def agent_client(target: Target, machine: Machine | None = None) -> AgentClient:
     """A new connection to the workstation, with a conversation on it. Closing the conversation closes both.
 
-    `machine` is the workstation as it was found just now; it is looked for where it is not given. Raises
-    WorkstationNotReadyError, TransportError.
+    `machine` is the workstation as it was found just now. Where it is not given, it is looked for where it answered
+    last, and its provider is asked only when it does not answer there. Raises WorkstationNotReadyError, TransportError.
     """
-    machine = machine or target.machine()
-    transport = target.provider.transport(machine)
+    if machine is not None:
+        return _conversation(target.provider.transport(machine), machine)
+    before = lastseen.read(target.folder)
+    if before and (before.identity, before.provider) == (target.identity, target.provider.name):
+        with suppress(TransportError, WorkstationNotReadyError):
+            return _conversation(target.provider.reconnect(before), before)
+    try:
+        machine = target.machine()
+    except WorkstationNotReadyError:
+        lastseen.forget(target.folder)
+        raise
+    client = _conversation(target.provider.transport(machine), machine)
+    lastseen.write(target.folder, machine)
+    return client
+
+
+def _conversation(transport: Transport, machine: Machine) -> AgentClient:
     try:
         return _OwnedClient(transport, machine)
     except BaseException:

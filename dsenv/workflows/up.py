@@ -12,7 +12,7 @@ from time import monotonic
 from dsenv.errors import ProviderError
 from dsenv.events import Cancel, Emit, Event, Notice, StepFinished, step
 from dsenv.models.machine import Machine, Needs, State
-from dsenv.workflows import awake, chosen, environment, needs, packages, sshconfig
+from dsenv.workflows import awake, chosen, environment, lastseen, needs, packages, sshconfig
 from dsenv.workflows.target import Target
 
 
@@ -56,6 +56,7 @@ def up(target: Target, *, like: Needs | None = None, emit: Emit, cancel: Cancel)
             note.note = _said(before, machine)
         cancel.check()
         alias = sshconfig.register(machine)
+        lastseen.write(target.folder, machine)
         ready = environment.known(target, machine) if before and before.state is State.RUNNING else None
         if ready is None:
             ready = _furnish(target, machine, wanted, timed, cancel)

@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 import os
+import uuid
 from collections import Counter
 from collections.abc import Iterator
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
 
+from tests.lab.client import Lab
+from tests.sweep.aws_world import AwsWorld
 from tests.sweep.commands import Launcher
+from tests.sweep.docker_world import DockerWorld, docker
+from tests.sweep.engine_proxy import EngineProxy
 from tests.sweep.points import WHOLE
 from tests.sweep.sweeping import Row
 
@@ -26,6 +33,40 @@ def launcher() -> Iterator[Launcher]:
 def environ(isolation: object) -> dict[str, str]:
     """That of the tests, with no settings of tools in it."""
     return {name: value for name, value in os.environ.items() if not name.startswith(("COVERAGE", "PYTEST"))}
+
+
+@pytest.fixture
+def aws_world(launcher: Launcher, lab: Lab, environ: dict[str, str], tmp_path: Path) -> Iterator[AwsWorld]:
+    world = AwsWorld(launcher, tmp_path, environ, lab)
+    yield world
+    world.forget()
+
+
+@pytest.fixture(scope="session")
+def own_image(base_image: str) -> Iterator[str]:
+    """An image that no other test makes workstations from, with all packages in it: builds need no mirror then."""
+    name = f"dsenv-sweep:{uuid.uuid4().hex[:12]}"
+    script = "command -v sudo || { apt-get -q update && apt-get -q install -y --no-install-recommends sudo procps; }"
+    (container,) = docker("create", base_image, "sh", "-c", script)
+    docker("start", "--attach", container)
+    docker("commit", "--change", f"LABEL sweep={name}", container, name)
+    docker("rm", container)
+    yield name
+    docker("rmi", "--force", name)
+
+
+@pytest.fixture
+def docker_world(launcher: Launcher, own_image: str, environ: dict[str, str], tmp_path: Path) -> Iterator[DockerWorld]:
+    (image,) = docker("inspect", "-f", "{{.Id}}", own_image)
+    # The path of a socket must be short.
+    with TemporaryDirectory(prefix="sweep-") as folder:
+        shown = [image]
+        with EngineProxy(Path(folder), shown) as proxy:
+            world = DockerWorld(launcher, tmp_path, environ, own_image, proxy)
+            shown.append(world.identity.id)
+            yield world
+            world.forget()
+            world.without_image()
 
 
 @pytest.fixture

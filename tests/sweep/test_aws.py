@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Callable
 
 import pytest
 
-from tests.lab.client import Lab
 from tests.sweep.aws_world import SIZES, AwsWorld
-from tests.sweep.commands import Launcher
 from tests.sweep.points import WHOLE, Point, chosen
 from tests.sweep.sweeping import Row, Scenario, alternately, swept
 
@@ -20,10 +17,8 @@ Judge = Callable[[list[Row]], None]
 
 
 @pytest.fixture
-def world(launcher: Launcher, lab: Lab, environ: dict[str, str], tmp_path: Path) -> Iterator[AwsWorld]:
-    world = AwsWorld(launcher, tmp_path, environ, lab)
-    yield world
-    world.forget()
+def world(aws_world: AwsWorld) -> AwsWorld:
+    return aws_world
 
 
 def _of(world: AwsWorld, scenario: Scenario, few: int) -> list[tuple[Scenario, Point]]:

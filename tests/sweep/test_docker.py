@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
-import uuid
-from collections.abc import Callable, Iterator
-from pathlib import Path
-from tempfile import TemporaryDirectory
+from collections.abc import Callable
 
 import pytest
 
-from tests.sweep.commands import Launcher
-from tests.sweep.docker_world import SIZES, DockerWorld, docker
-from tests.sweep.engine_proxy import EngineProxy
+from tests.sweep.docker_world import SIZES, DockerWorld
 from tests.sweep.points import WHOLE, Point, chosen
 from tests.sweep.sweeping import Row, Scenario, alternately, swept
 
@@ -21,31 +16,9 @@ BOTH = ("repeat", "audit")
 Judge = Callable[[list[Row]], None]
 
 
-@pytest.fixture(scope="session")
-def own_image(base_image: str) -> Iterator[str]:
-    """An image that no other test makes workstations from, with all packages in it: builds need no mirror then."""
-    name = f"dsenv-sweep:{uuid.uuid4().hex[:12]}"
-    script = "command -v sudo || { apt-get -q update && apt-get -q install -y --no-install-recommends sudo procps; }"
-    (container,) = docker("create", base_image, "sh", "-c", script)
-    docker("start", "--attach", container)
-    docker("commit", "--change", f"LABEL sweep={name}", container, name)
-    docker("rm", container)
-    yield name
-    docker("rmi", "--force", name)
-
-
 @pytest.fixture
-def world(launcher: Launcher, own_image: str, environ: dict[str, str], tmp_path: Path) -> Iterator[DockerWorld]:
-    (image,) = docker("inspect", "-f", "{{.Id}}", own_image)
-    # The path of a socket must be short.
-    with TemporaryDirectory(prefix="sweep-") as folder:
-        shown = [image]
-        with EngineProxy(Path(folder), shown) as proxy:
-            world = DockerWorld(launcher, tmp_path, environ, own_image, proxy)
-            shown.append(world.identity.id)
-            yield world
-            world.forget()
-            world.without_image()
+def world(docker_world: DockerWorld) -> DockerWorld:
+    return docker_world
 
 
 def _of(world: DockerWorld, scenario: Scenario, few: int) -> list[tuple[Scenario, Point]]:
