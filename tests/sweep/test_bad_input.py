@@ -242,6 +242,20 @@ def test_another_laptops_workstation_and_another_host_at_its_address(world: AwsW
     _nothing(world)
 
 
+def test_one_that_cannot_be_asked_for_is_forgotten_and_found_again_by_its_tags(world: AwsWorld) -> None:
+    world.bring("running")
+    _refused(world.dsenv("down", "--forget", "--yes"), PROVIDER, "default is there, running", "dsenv down default")
+    kept = world.environ.pop("AWS_ACCESS_KEY_ID")
+    done = world.dsenv("down", "--forget", "--yes")
+    assert done.code == 0, str(done)
+    for words in ("nothing is destroyed", "there are no AWS credentials here", "(t3.large, i-", "dsenv audit"):
+        assert words in done.output, str(done)
+    assert world.litter() == []
+    world.environ["AWS_ACCESS_KEY_ID"] = kept
+    assert world.held() == world.needed("running")
+    _nothing(world)
+
+
 def test_two_at_once_for_one_name(world: AwsWorld) -> None:
     """One waits; both end the same; there is one instance."""
     argv = [sys.executable, "-m", "dsenv", "up", "--json"]

@@ -77,7 +77,10 @@ class SshProvider(Provider):
             hosted = there.find(there.look(transport), machine.identity)
             if hosted is not None:
                 there.retire(transport, machine.region, hosted)
-        memory.forget(machine.identity)
+        self.forget(machine.identity)
+
+    def forget(self, identity: Identity) -> None:
+        memory.forget(identity)
 
     def transport(self, machine: Machine) -> Transport:
         if machine.endpoint is None:

@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from dsenv import events
+from dsenv.config import paths
 from dsenv.config.schema import Workstation
 from dsenv.errors import HostKeyError, ProviderError, TransportError
 from dsenv.models.machine import Identity, Machine, State
@@ -212,6 +213,37 @@ def dsenv(*words: str, code: int | None = 0) -> subprocess.CompletedProcess[byte
     done = subprocess.run([*DSENV, *words], capture_output=True, timeout=120, check=False, stdin=subprocess.DEVNULL)
     assert code is None or done.returncode == code, (done.returncode, done.stdout[-2000:], done.stderr[-3000:])
     return done
+
+
+def test_a_machine_that_is_gone_for_good_is_forgotten(
+    box: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "dsenv.toml").write_text(
+        '[project]\nname = "proj"\n[workstations.default]\nprovider = "ssh"\nhost = "box"\n'
+    )
+    monkeypatch.chdir(tmp_path)
+    home = Path(json.loads(dsenv("up", "--json").stdout)["home"])
+    refused = dsenv("down", "--forget", "--yes", code=4).stderr.decode()
+    assert "default is there, running" in refused
+    assert "next: dsenv down default" in refused
+    openssh.disconnect("box")
+    box.stop()
+    assert b"gone for good: dsenv down default --forget" in dsenv("down", "--yes", code=5).stderr
+    before = sorted(paths.state_dir().rglob("*"))
+    plan = json.loads(dsenv("down", "--forget", "--dry-run", "--json").stdout)
+    assert (plan["known"], plan["remains"], plan["advice"]) == (True, f"{home} (box)", None)
+    assert "box" in plan["unreachable"]
+    assert sorted(paths.state_dir().rglob("*")) == before
+    said = dsenv("down", "--forget", "--yes").stdout.decode()
+    assert "forgot the workstation default; nothing is destroyed" in said
+    assert f"what may remain: its files, and what runs there, in {home} (box)" in said
+    assert json.loads(dsenv("ls", "--json").stdout)["workstations"] == []
+    assert [file.name for file in paths.state_dir().rglob("*") if file.is_file()] == ["lock"]
+    assert (sshconfig.folder() / "config").read_text() == ""
+    assert b"there is no workstation default" in dsenv("down", "--forget").stdout
+    box.start()
+    assert home.is_dir()
+    assert b"is there" in dsenv("down", "--forget", code=4).stderr  # found again by its marker
 
 
 @pytest.mark.slow
