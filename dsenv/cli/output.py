@@ -7,6 +7,7 @@ import json
 import sys
 from collections.abc import Callable, Iterable, Sequence
 from enum import Enum
+from functools import cache
 from pathlib import PurePath
 from typing import Any
 
@@ -35,8 +36,13 @@ def plain(value: Any) -> Any:
 def _opened(value: Any) -> Any:
     """A value as JSON types, its fields left as they are: the encoder asks again, and knows most of them by itself."""
     if dataclasses.is_dataclass(value) and not isinstance(value, type) and not hasattr(value, "to_json"):
-        return {field.name: getattr(value, field.name) for field in dataclasses.fields(value)}
+        return {name: getattr(value, name) for name in _names(type(value))}
     return plain(value)
+
+
+@cache
+def _names(kind: type) -> tuple[str, ...]:
+    return tuple(field.name for field in dataclasses.fields(kind))
 
 
 def write_json(value: Any) -> None:

@@ -20,6 +20,8 @@ _MAX_VALUES = 4_000_000
 _LOOKED_AT = 1 << 20
 _HINT = "the record is truncated or was changed"
 
+_KINDS: dict[Any, tuple[type, ...]] = {str: (str,), int: (int,), bool: (bool,), float: (int, float)}
+
 # Checks one value at a depth. Made once for a shape: lists of a million entries are checked one by one.
 _Check = Callable[[Any, int], None]
 
@@ -61,19 +63,29 @@ def _checker(shape: Any) -> _Check:
     if is_typeddict(shape):
         return lambda value, depth: _check_object(value, shape, depth)
     if origin in (Union, types.UnionType):
-        inner = _checker(next(option for option in get_args(shape) if option is not type(None)))
+        option = next(option for option in get_args(shape) if option is not type(None))
+        if option in _KINDS:
+            return _kind_check(_KINDS[option], optional=True)
+        inner = _checker(option)
         return lambda value, depth: None if value is None else inner(value, depth)
     if origin in (list, dict):
         item = get_args(shape)[-1]
         return lambda value, depth: _check_items(value, origin, item, depth)
-    kinds = (int, float) if shape is float else (shape,)
-    return lambda value, depth: _check_kind(value, kinds)
+    return _kind_check(_KINDS.get(shape, (shape,)))
 
 
-def _check_kind(value: Any, kinds: tuple[type, ...]) -> None:
+def _kind_check(kinds: tuple[type, ...], *, optional: bool = False) -> _Check:
     """Exactly one of the kinds: `bool` is an `int` to Python, but not to us."""
-    if type(value) not in kinds:
-        raise _Mismatch(f"expected {' or '.join(kind.__name__ for kind in kinds)}, found {type(value).__name__}")
+    allowed = (*kinds, type(None)) if optional else kinds
+
+    def check_kind(value: Any, depth: int) -> None:
+        if type(value) not in allowed:
+            raise _Mismatch(f"expected {' or '.join(kind.__name__ for kind in kinds)}, found {type(value).__name__}")
+
+    return check_kind
+
+
+_is_object, _is_list = _kind_check((dict,)), _kind_check((list,))
 
 
 @cache
@@ -82,7 +94,7 @@ def _fields(shape: Any) -> dict[str, _Check]:
 
 
 def _check_object(value: Any, shape: Any, depth: int) -> None:
-    _check_kind(value, (dict,))
+    _is_object(value, depth)
     if depth > _MAX_DEPTH:
         raise _Mismatch(f"nested more than {_MAX_DEPTH} levels deep")
     missing = shape.__required_keys__ - value.keys()
@@ -98,7 +110,7 @@ def _check_object(value: Any, shape: Any, depth: int) -> None:
 
 
 def _check_items(value: Any, kind: type, item: Any, depth: int) -> None:
-    _check_kind(value, (kind,))
+    (_is_object if kind is dict else _is_list)(value, depth)
     checked = _checker(item)
     for key, held in value.items() if kind is dict else enumerate(value):
         try:

@@ -9,7 +9,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from dsenv.config import load, paths
+from dsenv.config import paths
 from dsenv.errors import ConfigError
 from dsenv.runs import index
 from dsenv.runs.store import Store, open_store
@@ -33,6 +33,8 @@ def store_url(given: str | None) -> str:
         return given
     if from_environment := os.environ.get("DSENV_STORE"):
         return from_environment
+    from dsenv.config import load  # its models take time to make, and a store that was named needs none
+
     root = load.find()
     if root is not None:
         try:
