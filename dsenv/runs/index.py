@@ -25,7 +25,7 @@ FAILED = ("failed", "lost", "running")  # those among which failed runs are
 _SUMMARY_LIMIT = 1 << 20
 PAGE_LIMIT = 64 << 20
 _SINGLES = 64
-_FEW = 4  # requests ahead of who may be content with the newest
+_FEW, _SOME = 4, 16  # requests ahead of who may be content with the newest: at first, and when he reads on
 _EVER, _FAR = "9999/99/99", float("inf")
 _MATCHES = 8
 _LOOKED_AGAIN = 5
@@ -100,8 +100,9 @@ def newest(
     with ThreadPoolExecutor(max_workers=store.concurrency) as pool:
         folders = _together(store, pool, since, until)
         days = _days(folders, "index/", _day_of(since), _day_of(until) if until is not None else _EVER)
-        most = store.concurrency
-        few = most if since else min(_FEW, most)  # of a time that is bounded all is wanted
+        few, most = (store.concurrency,) * 2  # of a time that is bounded all is wanted
+        if not since:
+            few, most = min(_FEW, few), min(_SOME, most)
         listed = _ahead(pool, few, most, partial(_sources, store, wanted), days)
         sources = itertools.chain.from_iterable(listed)
         loaded = _ahead(pool, few, most, partial(_load, store), sources)
