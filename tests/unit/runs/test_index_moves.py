@@ -24,7 +24,7 @@ from hypothesis import strategies as st
 
 from dsenv.agent.store import pages
 from dsenv.agent.store.folder import FolderWriter
-from dsenv.runs import index, keys
+from dsenv.runs import index, keys, retention
 from dsenv.runs.store import Store, open_store
 from dsenv.runs.store.folder import FolderStore
 from dsenv.runs.store.s3 import S3Store
@@ -179,7 +179,7 @@ class World:
         self.writer = Recorder(str(folder / "written"))
         for action in before:
             self._act(*action)
-        self.begun = self.status.keys() - self.pruned
+        self.before, self.begun = dict(self.status), self.status.keys() - self.pruned
         shutil.copytree(folder / "written", folder / "read")
         self.writer.done.clear()
         for action in meanwhile:
@@ -202,29 +202,37 @@ class World:
     def replay(self, pace: list[int]) -> Replay:
         return Replay(str(self.folder / "read"), self.writer.done, pace)
 
-    def judge(self, store: Store) -> None:
+    def judge(self, store: Store, reader: str) -> None:
         """Read a store whose requests do the steps."""
-        for statuses, ends in ((index.STATUSES, ENDS), (index.FAILED, ("failed",))):
-            found = [run.id for run in index.newest(store, statuses=statuses)]
-            assert found == sorted(set(found), reverse=True)
-            must = {n for n in self.begun - self.pruned if self.status[n] in {"running", *ends}}
-            assert {run_id(n) for n in must} <= set(found) <= {run_id(n) for n in self.status}
+        if reader == "prune":
+            kept = {run.id: run.status for run in retention.oldest_first(store)}
+            must = {run_id(n): self.before[n] for n in self.begun - self.pruned if self.before[n] in ENDS}
+            assert kept.items() >= must.items(), "what is called unlisted may go"
+            return
+        statuses, ends = (index.STATUSES, ENDS) if reader == "runs" else (index.FAILED, ("failed",))
+        found = [run.id for run in index.newest(store, statuses=statuses)]
+        assert found == sorted(set(found), reverse=True)
+        listed = {run_id(n) for n in self.begun - self.pruned if self.status[n] in {"running", *ends}}
+        assert listed <= set(found) <= {run_id(n) for n in self.status}
+
+
+READERS = st.sampled_from(["runs", "runs --failed", "prune"])
 
 
 @settings(max_examples=100, derandomize=True)
-@given(before=ACTIONS, meanwhile=ACTIONS, pace=PACE)
+@given(before=ACTIONS, meanwhile=ACTIONS, pace=PACE, reader=READERS)
 def test_of_a_folder(
-    before: list[Any], meanwhile: list[Any], pace: list[int], tmp_path_factory: pytest.TempPathFactory
+    before: list[Any], meanwhile: list[Any], pace: list[int], reader: str, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     world = World(tmp_path_factory.mktemp("world"), before, meanwhile)
     store = Stepping(world.folder / "read")
     store.step = world.replay(pace)
-    world.judge(store)
+    world.judge(store, reader)
 
 
 @settings(max_examples=50, derandomize=True)
-@given(before=ACTIONS, meanwhile=ACTIONS, pace=PACE)
-def test_of_a_bucket(before: list[Any], meanwhile: list[Any], pace: list[int], service: Service) -> None:
+@given(before=ACTIONS, meanwhile=ACTIONS, pace=PACE, reader=READERS)
+def test_of_a_bucket(before: list[Any], meanwhile: list[Any], pace: list[int], reader: str, service: Service) -> None:
     world = World(Path(tempfile.mkdtemp(dir=service.folder)), before, meanwhile)
     service.step = world.replay(pace)
     with pytest.MonkeyPatch.context() as patch:
@@ -232,4 +240,25 @@ def test_of_a_bucket(before: list[Any], meanwhile: list[Any], pace: list[int], s
         patch.setenv("AWS_SECRET_ACCESS_KEY", "s")
         patch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{service.server_port}/{world.folder.name}")
         patch.setattr(S3Store, "concurrency", 1)  # one request after the other: the same example is the same
-        world.judge(open_store("s3://read"))
+        world.judge(open_store("s3://read"), reader)
+
+
+class Late(FolderStore):
+    """A folder that is tidied between the listing of a page and its reading."""
+
+    tidied = False
+
+    def read(self, key: str, *, limit: int) -> bytes | None:
+        if "/page." in key and not self.tidied:
+            self.tidied = True
+            Recorder(str(self.folder)).tidy("failed")
+        return super().read(key, limit=limit)
+
+
+@pytest.mark.parametrize("reader", ["runs", "prune"])
+def test_a_page_that_is_replaced_before_it_is_read(reader: str, tmp_path: Path) -> None:
+    before = [("run", 5), ("end", 5, "failed"), ("tidy", "failed"), ("run", 1), ("end", 1, "failed")]
+    world = World(tmp_path, before, [])
+    store = Late(tmp_path / "read")
+    world.judge(store, reader)
+    assert store.tidied

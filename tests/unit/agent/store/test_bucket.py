@@ -3,19 +3,30 @@
 from __future__ import annotations
 
 import base64
+import contextlib
+import datetime
 import hashlib
 import socket
+import ssl
 import threading
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler
+from pathlib import Path
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
 
 from dsenv.agent.store import bucket as module
-from dsenv.agent.store.bucket import Bucket, RefusedError, TooLargeError, UnreachableError
+from dsenv.agent.store.bucket import Bucket, Patience, RefusedError, TooLargeError, UnreachableError, Way
+from dsenv.agent.store.credentials import Keys
 from dsenv.agent.store.s3 import bucket_of
+from dsenv.agent.store.sigv4 import Credentials
 from tests.unit.agent.store.conftest import KEYS, Answerer
 
+ONCE = Patience(attempts=1)
 Serve = Callable[[Answerer], str]
 
 
@@ -69,11 +80,9 @@ def test_a_connection_serves_one_request_after_the_other(server: Serve) -> None:
     assert len(set(seen)) == 2, "what is left of an answer must not become the next one"
 
 
-def test_a_service_that_hung_up_on_a_resting_connection_is_not_away(
-    raw: Callable[[list[bytes]], str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(module, "PATIENT", module.Patience(attempts=1))
-    made = bucket(raw([answer(b"one", 3), answer(b"two", 3)]))
+def test_a_service_that_hung_up_on_a_resting_connection_is_not_away(raw: Callable[[list[bytes]], str]) -> None:
+    url = raw([answer(b"one", 3), answer(b"two", 3)])
+    made = Bucket("s3://acme/p", Keys(lambda: Credentials("k", "s")), Way("x", url), ONCE)
     assert made.request("GET", "a", []).body == b"one"
     assert made.request("GET", "a", []).body == b"two"
 
@@ -168,6 +177,47 @@ def test_a_proxy_for_https_is_asked_for_a_tunnel(
     monkeypatch.setattr(module, "_FIRST_DELAY", 0.001)
     with pytest.raises(UnreachableError, match="Tunnel connection failed: 407"):
         bucket("https://s3.example.invalid").request("GET", "a", [])
+
+
+@pytest.fixture
+def certificate(tmp_path: Path) -> Path:
+    """A certificate for localhost that signs itself, with its key."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "localhost")])
+    now = datetime.datetime.now(datetime.UTC)
+    made = x509.CertificateBuilder(name, name, key.public_key(), 1, now, now + datetime.timedelta(days=1))
+    made = made.add_extension(x509.SubjectAlternativeName([x509.DNSName("localhost")]), critical=False)
+    made = made.add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+    file = tmp_path / "localhost.pem"
+    plain = (serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    file.write_bytes(
+        made.sign(key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM) + key.private_bytes(*plain)
+    )
+    return file
+
+
+def test_a_service_must_have_a_certificate_that_is_trusted(certificate: Path) -> None:
+    listener = socket.create_server(("127.0.0.1", 0))
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate)
+
+    def work() -> None:
+        for _ in range(2):
+            link, _ = listener.accept()
+            with link, contextlib.suppress(OSError), context.wrap_socket(link, server_side=True) as secure:
+                secure.recv(1 << 16)
+                secure.sendall(answer(b"safe", 4))
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    where = KEYS | {"AWS_ENDPOINT_URL": f"https://localhost:{listener.getsockname()[1]}"}
+    trusting = bucket_of("s3://acme/p", where | {"AWS_CA_BUNDLE": str(certificate)})
+    assert trusting.request("GET", "a", []).body == b"safe"
+    doubting = Bucket("s3://acme/p", Keys(lambda: Credentials("k", "s")), Way("x", where["AWS_ENDPOINT_URL"]), ONCE)
+    with pytest.raises(UnreachableError, match="certificate verify failed"):
+        doubting.request("GET", "a", [])
+    thread.join()
+    listener.close()
 
 
 @pytest.mark.parametrize("encoded", [True, False])
