@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -144,6 +145,42 @@ def test_pruning_takes_old_runs_and_what_only_they_used(bucket: str, tmp_path: P
     assert opened.delete_old([key, key + "0"], time.time() - 60) == 0
     assert opened.delete_old([key], time.time() + 60) == 1
     assert opened.size(key) is None
+
+
+ROLE = """[profile base]
+aws_access_key_id = test
+aws_secret_access_key = test
+[profile reader]
+role_arn = arn:aws:iam::123456789012:role/reader
+source_profile = base
+region = us-east-1
+"""
+
+
+@pytest.mark.slow
+def test_ten_captures_at_once_and_a_role_that_reads_and_prunes(
+    bucket: str, isolation: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The keys of a role are asked of the service by botocore; reading and deleting use the same."""
+    store = f"{bucket}/at-once"
+    folders = [tmp_path / str(number) for number in range(10)]
+    for folder in folders:
+        folder.mkdir()
+    with ThreadPoolExecutor(10) as pool:
+        done = list(pool.map(lambda folder: capture(folder, f"raise ValueError({folder.name})", store), folders))
+    assert [process.returncode for process in done] == [1] * 10
+    (isolation / ".aws").mkdir()
+    (isolation / ".aws/config").write_text(ROLE)
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("AWS_PROFILE", "reader")
+    opened = open_store(store)
+    found = list(newest(opened))
+    assert len(found) == 10 and {run.status for run in found} == {"failed"}
+    assert {run.signature["message"] for run in found if run.signature} == {"<n>"}
+    pruned = prune(store, Rules(before=found[4].started), emit=ignore, cancel=Cancel())
+    assert pruned.runs == [run.id for run in reversed(found[5:])]
+    assert [run.id for run in newest(opened)] == [run.id for run in found[:5]]
 
 
 DEAF = """import random, signal, time
