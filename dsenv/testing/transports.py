@@ -164,6 +164,15 @@ class TransportConformance:
             assert channel.wait() == 0
         assert output.split() == [b"17", b"91", b"vt100"]
 
+    def test_a_terminal_that_is_closed_early_hangs_nobody_up(self, transport: Transport, makes_terminals: bool) -> None:
+        if not makes_terminals:
+            pytest.skip("the machine makes no terminals")
+        script = "exec <&- >&- 2>&-; sleep 0.3; exit 5"
+        with transport.open_channel(["sh", "-c", script], pty=Pty("dumb", 80, 24)) as channel:
+            while channel.receive():
+                pass
+            assert channel.wait() == 5
+
     def test_a_terminal_is_resized_and_interrupts(self, transport: Transport, makes_terminals: bool) -> None:
         if not makes_terminals:
             pytest.skip("the machine makes no terminals")

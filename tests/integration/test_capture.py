@@ -277,6 +277,34 @@ def test_on_a_terminal_the_command_has_one_too(tmp_path: Path) -> None:
     assert b"hello you" in log(record)["stdout"]
 
 
+def test_a_command_that_closes_its_terminal_before_it_ends_is_not_hung_up(tmp_path: Path) -> None:
+    pid, master = pty.fork()
+    if pid == 0:
+        script = "echo seen; exec <&- >&- 2>&-; sleep 0.3; exit 5"
+        os.execvp(AGENT[0], [*AGENT, "--store", str(tmp_path), "--", "sh", "-c", script])
+    try:
+        assert read_terminal(master, b"\0never") == b"seen\r\n"
+        _, status = os.waitpid(pid, 0)
+        assert os.waitstatus_to_exitcode(status) == 5
+    finally:
+        os.close(master)
+
+
+def test_what_is_typed_while_it_starts_reaches_the_command(tmp_path: Path) -> None:
+    """A line and an end of input, as a script types them that waits for nothing."""
+    pid, master = pty.fork()
+    if pid == 0:
+        os.execvp(AGENT[0], [*AGENT, "--store", str(tmp_path), "--", "cat"])
+    try:
+        os.write(master, b"typed\n\x04")
+        read_terminal(master, b"\0never")
+        _, status = os.waitpid(pid, 0)
+        assert os.waitstatus_to_exitcode(status) == 0
+    finally:
+        os.close(master)
+    assert b"typed\r\ntyped\r\n" in log(only(tmp_path))["stdout"]
+
+
 @pytest.mark.skipif(os.getuid() != 0 or sys.platform != "linux", reason="a PID namespace needs root")
 def test_as_the_first_process_it_reaps_and_passes_the_signal_on_as_a_number(tmp_path: Path) -> None:
     first = ["unshare", "--pid", "--fork", "--mount-proc", *AGENT, "--store", str(tmp_path), "--"]

@@ -165,7 +165,7 @@ class Run:
 
         oom.spare()
         keeper = self._keeper(Keeper, child.pid)
-        output = OutputRelay(child.sources, keeper.output)
+        output = OutputRelay(child.sources, child.held, keeper.output)
         output.start()
         source: Optional[InputRelay] = None
         if child.stdin is not None:
@@ -331,8 +331,12 @@ def _raw_terminal(child: spawn.Child) -> Callable[[], None]:
     import termios
     import tty
 
+    from dsenv.agent.capture import relay
+
     before = termios.tcgetattr(0)
-    tty.setraw(0)
+    for data in relay.typed_ahead(0):
+        relay.write_all(child.stdin or 0, data)
+    tty.setraw(0, termios.TCSANOW)  # what is typed in this moment is kept too
     return lambda: termios.tcsetattr(0, termios.TCSADRAIN, before)
 
 

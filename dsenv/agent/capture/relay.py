@@ -13,7 +13,7 @@ from dsenv.agent.capture.spawn import Source
 from dsenv.agent.light import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from typing import List, Optional
+    from typing import Iterator, List, Optional
 
 _BLOCK = 1 << 16
 _SELECTED = 1024  # select(2) takes descriptors below it, and its module loads in no time
@@ -49,11 +49,15 @@ def _readable(handles: List[int], seconds: Optional[float]) -> List[int]:
 
 
 class OutputRelay(threading.Thread):
-    """Forwards what comes from the command until all its writers are gone."""
+    """Forwards what comes from the command until all its writers are gone.
 
-    def __init__(self, sources: List[Source], log: OutputLog) -> None:
+    `held` keep its terminals open until it has ended, as whoever started it would.
+    """
+
+    def __init__(self, sources: List[Source], held: List[int], log: OutputLog) -> None:
         super().__init__(name="output", daemon=True)
         self._sources = {source.handle: source for source in sources}
+        self._held = held
         self._log = log
         self._wake_read, self._wake_write = os.pipe()
         self._deadline: Optional[float] = None
@@ -85,8 +89,21 @@ class OutputRelay(threading.Thread):
     def finish(self, seconds: float) -> None:
         """The command has ended: take what is still there, and wait no longer than that for processes it left."""
         self._deadline = monotonic() + seconds
+        for handle in self._held:
+            os.close(handle)
         os.write(self._wake_write, b".")
         self.join()
+
+
+def typed_ahead(terminal: int) -> Iterator[bytes]:
+    """The lines that were typed already, an end of input as its character: once raw, a terminal has no ends."""
+    import termios
+
+    while _readable([terminal], 0):
+        try:
+            yield os.read(terminal, _BLOCK) or bytes(termios.tcgetattr(terminal)[6][termios.VEOF])
+        except (OSError, termios.error):
+            return  # it was hung up
 
 
 class InputRelay(threading.Thread):

@@ -42,6 +42,7 @@ class Child(NamedTuple):
     sources: List[Source]
     stdin: Optional[int]
     terminals: List[int]  # master sides whose window size follows ours
+    held: List[int]  # their other sides: a command that closes its terminal before it ends is not hung up for that
     session: bool  # it has a session of its own, because its standard input is our terminal
     report: int  # what went wrong is read from there
 
@@ -93,10 +94,10 @@ def start(
     if pid == 0:
         _become(command, environ, plan, report_write, unblock, session, prepare)
     os.close(report_write)
-    for handle in {handle for handle in plan.child.values() if handle > 2}:
+    masters, held = ([pair[side] for pair in plan.terminals.values()] for side in (0, 1))
+    for handle in {handle for handle in plan.child.values() if handle > 2 and handle not in held}:
         os.close(handle)
-    masters = [master for master, _ in plan.terminals.values()]
-    return Child(pid, plan.sources, plan.stdin, masters, session, report_read)
+    return Child(pid, plan.sources, plan.stdin, masters, held, session, report_read)
 
 
 def check(child: Child, command: str) -> None:

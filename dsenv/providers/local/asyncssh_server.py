@@ -130,6 +130,7 @@ class Session:
             os.close(slave)
         typing = asyncio.ensure_future(self._type())
         await self._show()
+        await self._child.wait()  # `cat` closes its terminal before it ends: to close ours as well would hang it up
         typing.cancel()
         os.close(master)
         self._master = None
