@@ -119,6 +119,8 @@ class DockerProvider(Provider, CanStop, CanResize, CanAudit):
     def resize(self, machine: Machine, spec: Spec, emit: Emit) -> Machine:
         with engine.connected(machine.region) as there:
             _refreshed(there, machine)
+            if found := container.inspect(there, names.thing(machine.identity)):
+                _refuse_to_take(machine.identity, found)
             runs = resizing.resize(there, spec, _fitting(there, spec), emit)
             return self._logged_in(there, machine.identity, emit) if runs else _refreshed(there, machine)
 
@@ -160,12 +162,11 @@ class DockerProvider(Provider, CanStop, CanResize, CanAudit):
 
     def _repair(self, there: Engine, spec: Spec, found: dict[str, Any]) -> None:
         """Let a container that ran before run again, for us."""
-        identity, labels = spec.identity, found["Config"]["Labels"]
+        identity = spec.identity
+        _refuse_to_take(identity, found)
         if not memory.key_file(identity).is_file():
-            ours = labels.get(names.INSTALLATION) in {None, installation.here()}
-            if not ours and container.state_of(found) is State.RUNNING:
-                raise made_elsewhere(identity, labels.get(names.MACHINE, ""))
-            key = _own_key(identity, there, names.created_of(labels), _limits(spec.settings))
+            created = names.created_of(found["Config"]["Labels"])
+            key = _own_key(identity, there, created, _limits(spec.settings))
             container.put(there, identity, [inside.authorized(key)])
         container.start(there, identity)
 
@@ -210,6 +211,14 @@ def _refuse_to_move(saved: Memory, address: str) -> None:
         f"the workstation {saved.identity.name} is on the engine {saved.address}, and dsenv.toml says {address}",
         hint="`dsenv down` destroys the old one; or set `context` in dsenv.toml back",
     )
+
+
+def _refuse_to_take(identity: Identity, found: dict[str, Any]) -> None:
+    """Raises ProviderError for a container that runs for another machine: ours would take its key's place."""
+    labels = found["Config"]["Labels"]
+    known = memory.key_file(identity).is_file() or labels.get(names.INSTALLATION) in {None, installation.here()}
+    if not known and container.state_of(found) is State.RUNNING:
+        raise made_elsewhere(identity, labels.get(names.MACHINE, ""))
 
 
 def _refreshed(there: Engine, machine: Machine) -> Machine:

@@ -12,6 +12,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
@@ -24,6 +25,7 @@ from dsenv.providers.docker import memory, names
 from dsenv.providers.docker.provider import DockerProvider
 from tests.integration.docker.conftest import docker, state, told
 from tests.openssh_lab import USABLE, Lab
+from tests.sweep.engine_proxy import EngineProxy
 
 pytestmark = pytest.mark.slow
 DSENV = [sys.executable, "-m", "dsenv"]
@@ -106,6 +108,8 @@ def test_a_running_one_of_another_machine_with_our_name_is_not_taken(
     provider: DockerProvider, spec: Spec, machine: Machine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("XDG_DATA_HOME", str(spec.identity.root / "elsewhere"))
+    with pytest.raises(ProviderError, match="not by this one: its key is there"):
+        provider.resize(machine, spec, events.ignore)
     with pytest.raises(ProviderError, match="not by this one: its key is there") as caught:
         provider.create(spec, events.ignore)
     assert caught.value.hint is not None
@@ -202,6 +206,22 @@ def test_two_at_once_end_the_same(project: Path) -> None:
     assert [child.returncode for child in running] == [0, 0]
     assert ended[0]["home"] == ended[1]["home"]
     assert {item["was"] for item in ended} == {"missing", "running"}
+
+
+def test_one_whose_engine_is_gone_is_forgotten_and_found_again_by_its_labels(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with TemporaryDirectory(prefix="gone-") as folder, EngineProxy(Path(folder), [""]) as engine:
+        monkeypatch.setenv("DOCKER_HOST", engine.url)
+        dsenv("up")
+        assert b"default is there, running" in dsenv("down", "--forget", "--yes", code=4).stderr
+    assert dsenv("run", "--", "echo", "ok").stdout == b"ok\n"  # it is where it was
+    said = dsenv("down", "--forget", "--yes").stdout.decode()
+    assert "what may remain: its files, and what runs there, in /home/dsenv" in said
+    assert "once docker answers: dsenv audit" in said
+    monkeypatch.delenv("DOCKER_HOST")
+    (found,) = json.loads(dsenv("ls", "--json").stdout)["workstations"]
+    assert (found["name"], found["state"]) == ("default", "running")
 
 
 @pytest.mark.network
