@@ -100,7 +100,7 @@ class World:
         self.go(box, "create")
 
     def go(self, box: Box, what: str) -> None:
-        """Begin a transition: create, start, stop, reboot or terminate."""
+        """Begin a transition: create, start, restart, stop, reboot or terminate."""
         box.wanted = what
         box.worker.submit(self._go, box, what)
 
@@ -135,6 +135,11 @@ class World:
         # A stop or a termination that was asked for in the meantime is not overwritten.
         if box.state == "pending":
             box.state = "running"
+
+    def _restart(self, box: Box) -> None:
+        """After a reboot from inside, unless it was to be stopped or terminated in the meantime."""
+        if box.state == "running":
+            self._start(box)
 
     def _stop(self, box: Box) -> None:
         self.containers.stop(box.id, GRACE)
@@ -214,7 +219,7 @@ class World:
             return
         say(f"{name} ended by itself with {code}")
         if code == REBOOTED:
-            self.go(box, "start")
+            self.go(box, "restart")
         elif code in (0, POWERED_OFF):
             self._end(box, "Client.InstanceInitiatedShutdown", "Instance initiated shutdown", box_shutdown(box))
         else:
