@@ -82,7 +82,7 @@ def is_secret_file(name: str) -> bool:
 
 
 def find(root: str, *, marked: bool, avoid: Tuple[str, ...], since_ns: Optional[int] = None) -> Found:
-    """The files of the project at `root`; nothing below the absolute folders `avoid`.
+    """The files of the project at `root`; none of the absolute paths `avoid`, and nothing below them.
 
     What git tracks or would track, where there is git; else everything that is code or small data. What was made
     at `since_ns` or later is the command's own work and not what it found. `folders` are those that were there and
@@ -99,6 +99,8 @@ def find(root: str, *, marked: bool, avoid: Tuple[str, ...], since_ns: Optional[
                 continue
             if stat.S_ISLNK(info.st_mode):
                 found.links.append((name, os.readlink(path)))
+            elif path in avoid:  # the archive that we are
+                found.skipped.append({"path": name, "reason": "ignored"})
             elif stat.S_ISREG(info.st_mode):
                 _sort_in(found, name, info.st_size, FILE_CAP if marked else _UNMARKED_CAP)
         except OSError:

@@ -110,6 +110,13 @@ def test_large_files_are_left_out_and_said(tmp_path: Path, monkeypatch: pytest.M
     assert tree.skipped == [{"path": "big.bin", "reason": "too-large"}]
 
 
+def test_the_archive_that_records_is_no_code_of_the_project(tmp_path: Path) -> None:
+    write(tmp_path, "bin/dsenv.pyz", "bin/job.py", "other.pyz")
+    tree = found(tmp_path, avoid=(str(tmp_path / "bin/dsenv.pyz"),))
+    assert sorted(tree.files) == ["bin/job.py", "other.pyz"]
+    assert tree.skipped == [{"path": "bin/dsenv.pyz", "reason": "ignored"}]
+
+
 def test_a_snapshot_is_the_same_for_the_same_tree(tmp_path: Path) -> None:
     root = tmp_path / "app"
     write(root, "a.py", data=b"a = 1\n" * 2000)
