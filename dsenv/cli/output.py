@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import json
 import sys
 from collections.abc import Callable, Iterable, Sequence
@@ -86,10 +87,16 @@ def is_terminal() -> bool:
     return sys.stdout.isatty()
 
 
-def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """Columns padded with spaces, as other Unix tools print them; no box to cut away."""
-    all_rows = [tuple(head), *(tuple(row) for row in rows)]
-    widths = [max(len(row[i]) for row in all_rows) for i in range(len(head))]
+def table(head: Sequence[str], rows: Iterable[Sequence[str]], widths: list[int] | None = None) -> str:
+    """Columns padded with spaces, as other Unix tools print them; no box to cut away.
+
+    For a table that comes in parts, `widths` is a list that is kept for them: no column becomes narrower. Parts after
+    the first have an empty head.
+    """
+    all_rows = [*([tuple(head)] if head else []), *(tuple(row) for row in rows)]
+    found = [max(map(len, column)) for column in zip(*all_rows, strict=True)]
+    if widths is not None:
+        found = widths[:] = [max(pair) for pair in itertools.zip_longest(found, widths, fillvalue=0)]
     return "\n".join(
-        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in all_rows
+        "  ".join(cell.ljust(width) for cell, width in zip(row, found, strict=True)).rstrip() for row in all_rows
     )

@@ -82,11 +82,12 @@ def _write(shown: Iterator[RunSummary], found: Iterator[RunSummary], wanted: obj
     head: tuple[str, ...] = ("RUN", "STATUS", "WHEN", "COMMAND", "WHY")
     newest_failed = None
     empty = True
+    widths: list[int] = []
     for size in itertools.chain([_SCREEN], itertools.repeat(_PAGE)):
         page = list(itertools.islice(shown, size))
         if not page:
             break
-        output.write(output.table(head if empty else (), [_row(run) for run in page]))
+        output.write(output.table(head if empty else (), [_row(run) for run in page], widths))
         empty = False
         newest_failed = newest_failed or next((run for run in page if run.failed), None)
     if empty:

@@ -11,6 +11,8 @@ from pathlib import Path
 import pytest
 
 from dsenv import errors, events
+from dsenv.agent.store import pages
+from dsenv.agent.store.folder import FolderWriter
 from dsenv.cli import diagnostics, output
 from dsenv.cli.main import COMMANDS, main
 from dsenv.testing.records import RecordBuilder
@@ -142,6 +144,16 @@ def test_odd_file_names_can_be_printed(capfdbinary: pytest.CaptureFixture[bytes]
 
 def test_tables_are_aligned() -> None:
     assert output.table(("A", "B"), [("1", "22"), ("333", "4")]) == "A    B\n1    22\n333  4"
+
+
+def test_long_lists_come_in_parts_with_the_same_columns(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    ids = [f"20260301T00{number // 60:02}{number % 60:02}-000000-abcd" for number in range(1250)]
+    lines = {name: json.dumps({"id": name, "started": 1, "command": ["work", name[9:15]]}).encode() for name in ids}
+    pages.write(FolderWriter(str(tmp_path)), "index/2026/03/01/failed/", lines)
+    assert main(["runs", "--store", str(tmp_path), "--limit", "1200"]) == 0
+    head, *rows = capsys.readouterr().out.splitlines()
+    assert [row.split()[0] for row in rows] == ids[:49:-1]
+    assert {row.index("work ") for row in rows} == {head.index("COMMAND")}
 
 
 def test_show_writes_the_output_as_it_was(tmp_path: Path, capfdbinary: pytest.CaptureFixture[bytes]) -> None:
