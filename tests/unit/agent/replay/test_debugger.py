@@ -99,8 +99,7 @@ def test_an_exit_in_a_handler_stops_where_it_was_raised(start: Start) -> None:
 
 def test_what_ran_out_of_files_is_lifted(start: Start) -> None:
     limit = "import resource; resource.setrlimit(resource.RLIMIT_NOFILE, (30, 64))"
-    call = f"{limit}
-kept = [open('job.py') for _ in 'x' * 99]"
+    call = f"{limit}\nkept = [open('job.py') for _ in 'x' * 99]"
     terminal = start(call)
     assert "Too many open files" in terminal.until(PROMPT)
     assert "(64, 64)" in said(terminal, "p resource.getrlimit(resource.RLIMIT_NOFILE)")
