@@ -170,6 +170,8 @@ class Bucket:
             yield listing
             if not listing.more:
                 return
+            if listing.more == token:
+                raise RefusedError("{} gives the same page of a listing again".format(self.url), 200, "")
             token = listing.more
 
     def delete_all(self, keys: List[str]) -> List[Tuple[str, str]]:

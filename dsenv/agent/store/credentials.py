@@ -178,10 +178,15 @@ def given_endpoint(environ: Mapping[str, str]) -> str:
 
 
 def place(given: str, bucket: str, where: str) -> Place:
-    """Where a bucket is: in a region, or at a given endpoint, with path-style addresses."""
+    """Where a bucket is: in a region, or at a given endpoint, with path-style addresses. Raises StoreWriteError."""
     if given:
-        parts = urlsplit(given)
-        port = parts.port or (443 if parts.scheme == "https" else 80)
+        try:
+            parts = urlsplit(given)
+            port = parts.port or (443 if parts.scheme == "https" else 80)
+        except ValueError as error:
+            raise StoreWriteError("the endpoint {} is not an address: {}".format(given, error)) from error
+        if parts.scheme not in ("http", "https") or not parts.hostname:
+            raise StoreWriteError("the endpoint {} is not an address like https://host:port".format(given))
         return Place(
             parts.scheme or "https", parts.hostname or "", port, "{}/{}".format(parts.path.rstrip("/"), bucket)
         )

@@ -13,7 +13,7 @@ from email.utils import parsedate_to_datetime
 from functools import cached_property, partial
 from typing import Any, BinaryIO, cast
 
-from dsenv.agent.store import Writer
+from dsenv.agent.store import StoreWriteError, Writer
 from dsenv.agent.store.bucket import Answer, Bucket, Patience, RefusedError, Rest, TooLargeError, UnreachableError
 from dsenv.errors import RecordError, StoreError, TransportError
 from dsenv.runs.store import identity
@@ -51,7 +51,10 @@ class S3Store(Store):
     @cached_property
     def _bucket(self) -> Bucket:
         environ = dict(os.environ)
-        return Bucket(self.url, identity.keys(self.url, environ), identity.way(environ), _PATIENCE)
+        try:
+            return Bucket(self.url, identity.keys(self.url, environ), identity.way(environ), _PATIENCE)
+        except StoreWriteError as error:
+            raise StoreError(str(error), hint="check AWS_ENDPOINT_URL") from error
 
     def writer(self) -> Writer:
         from dsenv.agent.store.s3 import S3Writer

@@ -13,7 +13,7 @@ import pytest
 
 from dsenv.agent.store.sigv4 import Credentials
 from dsenv.errors import StoreError
-from dsenv.runs.store import identity
+from dsenv.runs.store import identity, open_store
 
 KEYS = "aws_access_key_id = {0}\naws_secret_access_key = {0}-secret\n"
 
@@ -118,6 +118,13 @@ def test_where_the_service_is(
         monkeypatch.setenv(name, value)
     way = identity.way(dict(os.environ))
     assert (way.region, way.endpoint) == (region, endpoint)
+
+
+def test_an_endpoint_that_is_none_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "localhost:9000")
+    with pytest.raises(StoreError, match="localhost:9000 is not an address") as caught:
+        open_store("s3://acme/x").size("runs/x")
+    assert caught.value.hint == "check AWS_ENDPOINT_URL"
 
 
 def test_certificates_that_are_trusted(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -230,3 +230,9 @@ def test_listings_of_services_that_encode_names_and_of_those_that_do_not(server:
     (page,) = bucket(server(lambda request: (200, text.encode()))).listing("d/")
     assert page.items == [("d/a &+", 7, "2026-03-01T00:00:00.000Z")]
     assert page.folders == ["d/e/"]
+
+
+def test_a_listing_that_does_not_go_on_is_ended(server: Serve) -> None:
+    same = b"<ListBucketResult><NextContinuationToken>a</NextContinuationToken></ListBucketResult>"
+    with pytest.raises(RefusedError, match="the same page"):
+        list(bucket(server(lambda request: (200, same))).listing("d/"))

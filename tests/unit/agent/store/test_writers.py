@@ -118,6 +118,9 @@ def test_where_a_bucket_is() -> None:
     assert aws.place(given, "acme", "x").authority == "minio:9000"
     assert aws.place("https://s3.example.invalid", "b", "x").authority == "s3.example.invalid"
     assert aws.place("http://[::1]:9000", "b", "x").authority == "[::1]:9000"
+    for odd in ("localhost:9000", "minio", "https://", "http://host:port", "http://[::1"):
+        with pytest.raises(StoreWriteError, match="is not an address"):
+            aws.place(odd, "b", "x")
 
 
 def writer(url: str) -> S3Writer:
