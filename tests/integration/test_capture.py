@@ -290,6 +290,17 @@ def test_a_command_that_closes_its_terminal_before_it_ends_is_not_hung_up(tmp_pa
         os.close(master)
 
 
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no full device")
+def test_output_that_finds_no_room_is_told_in_the_record(tmp_path: Path) -> None:
+    """The command notices with its next write, as with any pipe whose reader has gone; of its last one we know."""
+    with open("/dev/full", "wb") as full:
+        words = [*AGENT, "--store", str(tmp_path), "--", "sh", "-c", "echo lost; exit 3"]
+        assert subprocess.run(words, check=False, stdout=full).returncode == 3
+    record = only(tmp_path)
+    assert record.data["trouble"] == ["what the command wrote could not be passed on: No space left on device"]
+    assert log(record)["stdout"] == b"lost\n"
+
+
 def test_what_is_typed_while_it_starts_reaches_the_command(tmp_path: Path) -> None:
     """A line and an end of input, as a script types them that waits for nothing."""
     pid, master = pty.fork()

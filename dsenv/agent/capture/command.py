@@ -185,6 +185,7 @@ class Run:
         if keeper.seen.sent is not None:
             ended = Ended(TIMED_OUT if ended.signal != signal.SIGKILL else KILLED, None)
         output.finish(_LEFT_BEHIND)
+        keeper.trouble += output.trouble
         self._finish(keeper, ended, file if source is None else stdin.of_pipe(source), usage)
         return ended
 
@@ -334,8 +335,9 @@ def _raw_terminal(child: spawn.Child) -> Callable[[], None]:
     from dsenv.agent.capture import relay
 
     before = termios.tcgetattr(0)
-    for data in relay.typed_ahead(0):
-        relay.write_all(child.stdin or 0, data)
+    with contextlib.suppress(OSError):  # the command has ended
+        for data in relay.typed_ahead(0):
+            relay.write_all(child.stdin or 0, data)
     tty.setraw(0, termios.TCSANOW)  # what is typed in this moment is kept too
     return lambda: termios.tcsetattr(0, termios.TCSADRAIN, before)
 

@@ -19,8 +19,8 @@ _BLOCK = 1 << 16
 _SELECTED = 1024  # select(2) takes descriptors below it, and its module loads in no time
 
 
-def write_all(handle: int, data: bytes) -> bool:
-    """Write everything, waiting where the reader is slow. False when nobody reads any more."""
+def write_all(handle: int, data: bytes) -> None:
+    """Write everything, waiting where the reader is slow. Raises OSError, as BrokenPipeError when nobody reads."""
     view = memoryview(data)
     while view:
         try:
@@ -31,9 +31,6 @@ def write_all(handle: int, data: bytes) -> bool:
             with selectors.DefaultSelector() as selector:
                 selector.register(handle, selectors.EVENT_WRITE)
                 selector.select()
-        except OSError:
-            return False
-    return True
 
 
 def _readable(handles: List[int], seconds: Optional[float]) -> List[int]:
@@ -58,6 +55,7 @@ class OutputRelay(threading.Thread):
         super().__init__(name="output", daemon=True)
         self._sources = {source.handle: source for source in sources}
         self._held = held
+        self.trouble: List[str] = []
         self._log = log
         self._wake_read, self._wake_write = os.pipe()
         self._deadline: Optional[float] = None
@@ -81,7 +79,13 @@ class OutputRelay(threading.Thread):
             return error.errno in (errno.EAGAIN, errno.EINTR)  # EIO: the last user of a PTY closed it
         if not data:
             return False
-        delivered = write_all(source.target, data)
+        delivered = True
+        try:
+            write_all(source.target, data)
+        except OSError as error:
+            delivered = False
+            if not source.terminal and error.errno != errno.EPIPE:
+                self.trouble.append("what the command wrote could not be passed on: {}".format(error.strerror))
         if source.stream:
             self._log.add(source.stream, data)
         return delivered
@@ -134,8 +138,10 @@ class InputRelay(threading.Thread):
             self.size += len(data)
             if not self._terminal and len(self.kept) < self._cap:
                 self.kept += data[: self._cap - len(self.kept)]
-            if not write_all(self._target, data):
-                break
+            try:
+                write_all(self._target, data)
+            except OSError:
+                break  # the command reads no more
         if not self._terminal:
             os.close(self._target)
 
