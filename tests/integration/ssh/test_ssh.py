@@ -215,6 +215,7 @@ def dsenv(*words: str, code: int | None = 0) -> subprocess.CompletedProcess[byte
     return done
 
 
+@pytest.mark.slow
 def test_a_machine_that_is_gone_for_good_is_forgotten(
     box: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
