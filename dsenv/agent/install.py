@@ -16,7 +16,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from typing import Any, Callable, Dict, Iterator, List, Mapping, Tuple
+from typing import Any, Callable, Dict, Iterator, List, Mapping, Optional, Tuple
 
 from dsenv.agent import environments, interpreters, verify
 
@@ -199,6 +199,19 @@ def run_until(
         raise InstallFailedError("cannot run {}: {}".format(argv[0], error.strerror)) from error
 
 
+def out_of_reach(text: str) -> Optional[Tuple[str, str]]:
+    """What is wrong and what to do about it, where uv says that it did not get to the package index."""
+    lower = text.lower()
+    if "status client error" in lower or not any(word in lower for word in _UNREACHABLE):
+        return None
+    if "certificate" in lower:
+        return (
+            "the package index shows a certificate that is not trusted here",
+            "behind a proxy that opens TLS: export UV_SYSTEM_CERTS=true, or SSL_CERT_FILE=FILE; then repeat",
+        )
+    return "the package index cannot be reached", "check the network or UV_DEFAULT_INDEX, then repeat"
+
+
 def explain(text: str) -> InstallFailedError:
     """uv's words as our error: what failed, and what to do about it."""
     lines = [line for line in text.splitlines() if line.strip() and not line.startswith("Using Python")]
@@ -214,12 +227,9 @@ def explain(text: str) -> InstallFailedError:
         return InstallFailedError(
             "the disk is full", hint="free some space (`dsenv doctor` shows where), then repeat", detail=detail
         )
-    if "status client error" not in lower and any(word in lower for word in _UNREACHABLE):
-        return InstallFailedError(
-            "the package index cannot be reached",
-            hint="check the network or UV_DEFAULT_INDEX, then repeat",
-            detail=detail,
-        )
+    unreachable = out_of_reach(text)
+    if unreachable:
+        return InstallFailedError(unreachable[0], hint=unreachable[1], detail=detail)
     return InstallFailedError(
         "the packages could not be installed", hint="run `dsenv lock`, then repeat", detail=detail
     )

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from dsenv.agent.install import with_pips_index
+from dsenv.agent.install import out_of_reach, with_pips_index
 from dsenv.envs import toml
 from dsenv.envs.executable import index_arguments, uv_executable
 from dsenv.envs.lock import targets
@@ -24,8 +24,6 @@ from dsenv.events import Cancel
 
 _TAIL = 30
 _PROJECT = "dsenv-question"
-_UNREACHABLE = ("dns error", "connection refused", "error sending request", "timed out", "failed to fetch")
-
 # What the solver says of a package whose versions cannot be installed somewhere, or anywhere.
 _PACKAGE = r"(?P<name>[A-Za-z0-9][\w.-]*)(?P<versions>[=<>~!]=?[^\s,]+(?:,[=<>~!]=?[^\s,]+)*)? ha(?:s|ve) no "
 _NO_BUILD = re.compile(_PACKAGE + r"`(?P<where>[^`]+)`-compatible wheels")
@@ -139,9 +137,9 @@ def _explain(what: str, text: str) -> LockError:
     # uv's hints name settings of uv, which dsenv makes itself.
     detail = "\n".join([line for line in lines if "tool.uv." not in line][-_TAIL:])
     lower = text.lower()
-    if "status client error" not in lower and any(word in lower for word in _UNREACHABLE):
-        hint = "check the network or UV_DEFAULT_INDEX, then repeat"
-        return LockError("the package index cannot be reached", hint=hint, detail=detail)
+    unreachable = out_of_reach(text)
+    if unreachable:
+        return LockError(unreachable[0], hint=unreachable[1], detail=detail)
     if "no space left" in lower:
         return LockError("the disk is full", hint="free some space, then repeat", detail=detail)
     flat = " ".join(text.split())

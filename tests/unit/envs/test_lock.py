@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
+import http.server
+import ssl
 import subprocess
+import threading
 import tomllib
 from collections.abc import Callable
 from pathlib import Path
@@ -17,6 +20,7 @@ from dsenv.errors import LockError
 from dsenv.events import Cancel, Cancelled, ignore
 from dsenv.testing.index import PackageIndex, write_wheel
 from dsenv.workflows import lock as workflow
+from tests.tls import self_signed
 
 MakeProject = Callable[..., Loaded]
 
@@ -270,6 +274,25 @@ def test_an_index_that_cannot_be_reached_is_said(
     monkeypatch.setenv("UV_HTTP_RETRIES", "0")
     with pytest.raises(LockError, match="index cannot be reached"):
         locked(make_project("alpha\n"))
+
+
+def test_an_index_that_is_not_trusted_is_said(
+    make_project: MakeProject, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """As behind a proxy that opens TLS, whose certificate only the system knows."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(self_signed(tmp_path))
+    with http.server.HTTPServer(("127.0.0.1", 0), http.server.BaseHTTPRequestHandler) as server:
+        server.socket = context.wrap_socket(server.socket, server_side=True)
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        monkeypatch.setenv("UV_DEFAULT_INDEX", f"https://localhost:{server.server_port}/simple")
+        monkeypatch.setenv("UV_HTTP_RETRIES", "0")
+        with pytest.raises(LockError, match="certificate that is not trusted here") as caught:
+            locked(make_project("alpha\n"))
+        server.shutdown()
+        thread.join()
+    assert "UV_SYSTEM_CERTS" in (caught.value.hint or "")
 
 
 def test_a_request_to_stop_ends_the_solver(index: PackageIndex, make_project: MakeProject) -> None:
