@@ -171,12 +171,16 @@ class _Prune:
 
     def _delete(self, unused: list[str]) -> None:
         writer = self.store.writer()
+        with ThreadPoolExecutor(max_workers=self.store.concurrency) as pool:
+            self._delete_with(writer, pool.map, unused)
+
+    def _delete_with(self, writer: Writer, each: pages.Each, unused: list[str]) -> None:
         with _translated(), step(self.emit, "delete", "delete") as note:
             for day, group in itertools.groupby(sorted(self.going.values(), key=lambda run: run.id), lambda r: r.day):
                 self.cancel.check()
                 ids = {run.id for run in group}
                 for status in index.STATUSES:
-                    pages.remove(writer, keys.index(day, status), ids)
+                    pages.remove(writer, keys.index(day, status), ids, each)
                 self.store.delete(
                     item.key for run_id in sorted(ids) for item in self.store.everything(keys.record(run_id))
                 )
@@ -184,9 +188,9 @@ class _Prune:
             collected = self.store.delete_old(places, self.old)
             note.note = f"{len(self.going):,} runs, {collected:,} blobs, {self.bytes / 1e6:,.1f} MB"
         with _translated(), step(self.emit, "index", "tidy the index"):
-            self._tidy(writer)
+            self._tidy(writer, each)
 
-    def _tidy(self, writer: Writer) -> None:
+    def _tidy(self, writer: Writer, each: pages.Each) -> None:
         """Runs that were lost long ago are listed as such, and single entries become pages."""
         for day in index.all_days(self.store):
             self.cancel.check()
@@ -194,7 +198,7 @@ class _Prune:
             over = day < time.strftime("%Y/%m/%d", time.gmtime(self.now - 86_400))
             for status in ("failed", "lost", "succeeded"):
                 enough = 2 if over else pages.ENOUGH
-                pages.gather(writer, keys.index(day, status), lambda: self.cancel.requested, enough)
+                pages.gather(writer, keys.index(day, status), lambda: self.cancel.requested, enough, each)
 
 
 @contextmanager

@@ -9,7 +9,7 @@ replaces goes.
 from __future__ import annotations
 
 import json
-from typing import AbstractSet, Callable, Dict, List, NamedTuple, Optional
+from typing import AbstractSet, Any, Callable, Dict, Iterator, List, NamedTuple, Optional, Tuple
 
 from dsenv.agent.digests import sha256
 from dsenv.agent.patterns import lazy
@@ -18,6 +18,9 @@ from dsenv.agent.store.base import Writer
 ENTRIES = 1000  # of a full page
 ENOUGH = 64  # single entries that are worth a page
 _HALF = ENTRIES // 2
+_AHEAD = 256
+
+Each = Callable[..., Iterator[Any]]  # `map`, or one that does several at once
 
 _ID = r"\d{8}T\d{6}-\d{6}-[a-z2-7]{4}"
 ENTRY = lazy("({})\\.json".format(_ID))
@@ -39,11 +42,11 @@ def page_of(name: str) -> Optional[Page]:
     return Page(name, found.group(1), found.group(2), int(found.group(3))) if found else None
 
 
-def gather(writer: Writer, prefix: str, stop: Callable[[], bool], enough: int = ENOUGH) -> int:
+def gather(writer: Writer, prefix: str, stop: Callable[[], bool], enough: int = ENOUGH, each: Each = map) -> int:
     """Put the single entries below `prefix` into pages, with those of pages that are not half full.
 
     `prefix` is that of a day and a status, with `/` at its end. Returns how many entries were moved; `stop` is asked
-    before each of them. Raises StoreWriteError.
+    at each of them. Raises StoreWriteError.
     """
     names = list(writer.names(prefix))
     singles = [found.group(1) for found in map(ENTRY.fullmatch, names) if found]
@@ -56,18 +59,24 @@ def gather(writer: Writer, prefix: str, stop: Callable[[], bool], enough: int = 
             lines.update(entries_of(writer.read(prefix + page.name) or b""))
             replaced.append(page.name)
     moved = 0
-    for run_id in sorted(singles):
+    for run_id, data in _entries(writer, prefix, sorted(singles), each):
         if stop():
             return moved
-        name = run_id + ".json"
-        line = _line(writer.read(prefix + name), run_id)
+        line = _line(data, run_id)
         if line is not None:
             lines[run_id] = line
-            replaced.append(name)
+            replaced.append(run_id + ".json")
         if len(lines) >= ENTRIES:
-            moved += _turn(writer, prefix, lines, replaced)
+            moved += _turn(writer, prefix, lines, replaced, stop, each)
             lines, replaced = {}, []
-    return moved + _turn(writer, prefix, lines, replaced)
+    return moved + _turn(writer, prefix, lines, replaced, stop, each)
+
+
+def _entries(writer: Writer, prefix: str, ids: List[str], each: Each) -> Iterator[Tuple[str, Optional[bytes]]]:
+    """Single entries by run id, read when their turn comes, or a group ahead where `each` does several at once."""
+    for begin in range(0, len(ids), _AHEAD):
+        group = ids[begin : begin + _AHEAD]
+        yield from zip(group, each(lambda run_id: writer.read(prefix + run_id + ".json"), group))
 
 
 def write(writer: Writer, prefix: str, lines: Dict[str, bytes]) -> Optional[str]:
@@ -82,19 +91,22 @@ def write(writer: Writer, prefix: str, lines: Dict[str, bytes]) -> Optional[str]
     return name
 
 
-def remove(writer: Writer, prefix: str, ids: AbstractSet[str]) -> None:
+def remove(writer: Writer, prefix: str, ids: AbstractSet[str], each: Each = map) -> None:
     """Take runs out of the index, wherever below `prefix` they are. Raises StoreWriteError."""
-    for name in list(writer.names(prefix)):
-        page = page_of(name)
-        if page is None:
+
+    def remove_from(name: str) -> None:
+        if page_of(name) is None:
             if name.endswith(".json") and name[:-5] in ids:
                 writer.delete(prefix + name)
-            continue
+            return
         lines = entries_of(writer.read(prefix + name) or b"")
         left = {run_id: line for run_id, line in lines.items() if run_id not in ids}
         if len(left) < len(lines):
             write(writer, prefix, left)
             writer.delete(prefix + name)
+
+    for _ in each(remove_from, list(writer.names(prefix))):
+        pass
 
 
 def entries_of(data: bytes) -> Dict[str, bytes]:
@@ -110,12 +122,14 @@ def entries_of(data: bytes) -> Dict[str, bytes]:
     return found
 
 
-def _turn(writer: Writer, prefix: str, lines: Dict[str, bytes], replaced: List[str]) -> int:
-    """Write the page, then delete what it replaces."""
+def _turn(
+    writer: Writer, prefix: str, lines: Dict[str, bytes], replaced: List[str], stop: Callable[[], bool], each: Each
+) -> int:
+    """Write the page, then delete what it replaces; what is left of that is told twice, and counts once."""
     written = write(writer, prefix, lines)
-    for name in replaced:
-        if name != written:
-            writer.delete(prefix + name)
+    for _ in each(lambda name: writer.delete(prefix + name), [name for name in replaced if name != written]):
+        if stop():
+            break
     return len(lines)
 
 

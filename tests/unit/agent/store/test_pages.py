@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import json
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -90,15 +92,19 @@ class Failing(FolderWriter):
         super().delete(key)
 
 
-@settings(max_examples=25)
-@given(calls=st.integers(0, 150), numbers=st.sets(st.integers(0, 86_399), min_size=70, max_size=130))
+@settings(max_examples=40)
+@given(
+    calls=st.integers(0, 150),
+    at_once=st.sampled_from([1, 8]),
+    numbers=st.sets(st.integers(0, 86_399), min_size=70, max_size=130),
+)
 def test_cut_off_anywhere_nothing_is_lost(
-    calls: int, numbers: set[int], tmp_path_factory: pytest.TempPathFactory
+    calls: int, at_once: int, numbers: set[int], tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     folder = tmp_path_factory.mktemp("store")
     filled(folder, list(numbers))
-    with contextlib.suppress(StoreWriteError):
-        pages.gather(Failing(str(folder), calls), DAY, never, enough=1)
+    with contextlib.suppress(StoreWriteError), ThreadPoolExecutor(at_once) as pool:
+        pages.gather(Failing(str(folder), calls), DAY, never, 1, map if at_once == 1 else pool.map)
     expected = [run_id(number) for number in sorted(numbers, reverse=True)]
     assert listed(folder) == expected
     pages.gather(FolderWriter(str(folder)), DAY, never, enough=1)
@@ -119,6 +125,17 @@ def test_several_at_once_and_a_writer_beside_them(tmp_path: Path) -> None:
     for thread in threads:
         thread.join()
     assert listed(tmp_path) == [run_id(number) for number in range(599, -1, -1)]
+
+
+def test_it_stops_between_deletions_and_what_is_left_counts_once(tmp_path: Path) -> None:
+    writer = filled(tmp_path, list(range(100)))
+    asked = itertools.count()
+    assert pages.gather(writer, DAY, lambda: next(asked) > 120) == 100
+    left = [name for name in writer.names(DAY) if not pages.page_of(name)]
+    assert 50 < len(left) < 100
+    assert listed(tmp_path) == [run_id(number) for number in range(99, -1, -1)]
+    pages.remove(writer, DAY, {run_id(number) for number in range(10)})
+    assert listed(tmp_path) == [run_id(number) for number in range(99, 9, -1)]
 
 
 def _writer(folder: Path) -> Writer:
