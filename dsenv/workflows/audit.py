@@ -53,22 +53,33 @@ def audit(
     """
     found: list[Resource] = []
     unasked: dict[str, str] = {}
+    used = [provider] if provider else in_use(load.load_if_any())
     for name, maker in _auditors(provider, makers).items():
         cancel.check()
         try:
             with step(emit, "audit", f"ask {name}") as note:
-                if problems := maker.check():
-                    raise ProviderError(problems[0].message, hint=problems[0].hint)
-                held = maker.audit(regions)
-                note.note = f"{len(held)} things"
+                held = _held(maker, regions, needed=name in used)
+                note.note = "not in use here" if held is None else f"{len(held)} things"
         except ProviderError as error:
-            if provider or name in in_use(load.load_if_any()):
-                if provider:
-                    raise
-                unasked[name] = error.message
+            if provider:
+                raise
+            unasked[name] = error.message
             continue
-        found += held
+        found += held or []
     return Audit(found, unasked=unasked)
+
+
+def _held(maker: _Auditor, regions: Collection[str], *, needed: bool) -> list[Resource] | None:
+    """None where nobody answers, and nobody has to. Raises ProviderError."""
+    problems = maker.check()
+    try:
+        if problems:
+            raise ProviderError(problems[0].message, hint=problems[0].hint)
+        return maker.audit(regions)
+    except ProviderError:
+        if needed:
+            raise
+        return None
 
 
 def fix(known: Audit, *, emit: Emit, cancel: Cancel, makers: Mapping[str, Provider] | None = None) -> Audit:

@@ -57,8 +57,15 @@ def _costs(item: Listed) -> str:
 def _awake(result: Status) -> Iterator[str]:
     from dsenv.wording import duration
 
-    awake = result.awake
+    awake, limits = result.awake, result.machine_limits
     if awake is None:
+        ends = []
+        if limits and limits.idle_seconds:
+            ends.append(f"after {duration(limits.idle_seconds)} without work")
+        if limits and limits.max_seconds:
+            ends.append(f"{duration(limits.max_seconds)} after its start")
+        if ends:
+            yield f"  stops        {', or '.join(ends)}; it begins to look within a minute"
         return
     if awake.kept_up_by:
         yield f"  kept up by   {'; '.join(awake.kept_up_by)}"

@@ -8,7 +8,7 @@ import pytest
 
 from dsenv.cli.commands import audit, ls, status
 from dsenv.cli.main import main
-from dsenv.models.machine import Resource
+from dsenv.models.machine import Limits, Resource
 from dsenv.workflows.audit import Audit
 from dsenv.workflows.awake import Awake
 from dsenv.workflows.ls import Listed
@@ -56,6 +56,9 @@ def test_status_of_one_that_is_idle() -> None:
     assert list(status._awake(result)) == [
         "  idle for     11 min 40 s",
         "  stops in     3 min 20 s (its life time is over then)",
+    ]
+    assert list(status._awake(Status(_listed(), "/h", None, [], machine_limits=Limits(1800, 0)))) == [
+        "  stops        after 30 min without work; it begins to look within a minute"
     ]
     assert list(status._awake(Status(_listed(), "/h", None, []))) == []
 
