@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import contextlib
-import datetime
 import hashlib
 import socket
 import ssl
@@ -14,16 +13,13 @@ from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
 
 from dsenv.agent.store import bucket as module
 from dsenv.agent.store.bucket import Bucket, Patience, RefusedError, TooLargeError, UnreachableError, Way
 from dsenv.agent.store.credentials import Keys
 from dsenv.agent.store.s3 import bucket_of
 from dsenv.agent.store.sigv4 import Credentials
+from tests.tls import self_signed
 from tests.unit.agent.store.conftest import KEYS, Answerer
 
 ONCE = Patience(attempts=1)
@@ -181,19 +177,7 @@ def test_a_proxy_for_https_is_asked_for_a_tunnel(
 
 @pytest.fixture
 def certificate(tmp_path: Path) -> Path:
-    """A certificate for localhost that signs itself, with its key."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "localhost")])
-    now = datetime.datetime.now(datetime.UTC)
-    made = x509.CertificateBuilder(name, name, key.public_key(), 1, now, now + datetime.timedelta(days=1))
-    made = made.add_extension(x509.SubjectAlternativeName([x509.DNSName("localhost")]), critical=False)
-    made = made.add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
-    file = tmp_path / "localhost.pem"
-    plain = (serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
-    file.write_bytes(
-        made.sign(key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM) + key.private_bytes(*plain)
-    )
-    return file
+    return self_signed(tmp_path)
 
 
 def test_a_service_must_have_a_certificate_that_is_trusted(certificate: Path) -> None:
