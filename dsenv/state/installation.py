@@ -19,5 +19,5 @@ def here() -> str:
         return str(known["id"])
     with exclusive(folder / "installation.lock", what="this installation of dsenv"):
         known = store.read(file, version=_VERSION) or {"id": secrets.token_hex(8)}
-        store.write(file, known, version=_VERSION)
+        store.write(file, known, version=_VERSION, beside=folder / "installation.new")
     return str(known["id"])

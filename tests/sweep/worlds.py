@@ -19,7 +19,7 @@ from tests.sweep.launcher import RANDOM
 from tests.sweep.points import Point, Recording
 
 # What a dsenv that has no workstation may leave: locks (removing one would let two holders in), the empty files of its
-# ssh configuration, and what is only there to save time.
+# ssh configuration, the word by which it is told from others, and what is only there to save time.
 MAY_STAY = (
     ".cache/*",
     ".local/share/dsenv/installation.*",
