@@ -173,6 +173,20 @@ class TransportConformance:
                 pass
             assert channel.wait() == 5
 
+    def test_a_terminal_takes_more_than_is_read_at_once(self, transport: Transport, makes_terminals: bool) -> None:
+        if not makes_terminals:
+            pytest.skip("the machine makes no terminals")
+        script = "stty raw -echo; echo ready; sleep 0.3; head -c 300000 | wc -c"
+        with transport.open_channel(["sh", "-c", script], pty=Pty("dumb", 80, 24)) as channel:
+            output = channel.receive()
+            while b"ready" not in output:
+                output += channel.receive()
+            channel.send(b"0123456789" * 30_000)
+            while data := channel.receive():
+                output += data
+            assert channel.wait() == 0
+        assert output.split()[-1] == b"300000"
+
     def test_a_terminal_is_resized_and_interrupts(self, transport: Transport, makes_terminals: bool) -> None:
         if not makes_terminals:
             pytest.skip("the machine makes no terminals")

@@ -152,9 +152,23 @@ class Session:
             if not data:
                 self._signal("HUP")
                 return
-            while data and self._master is not None:
+            with suppress(OSError):  # nobody has the terminal open any more
+                await self._put(data)
+
+    async def _put(self, data: bytes) -> None:
+        """Write what was typed, as fast as it is taken. Raises OSError."""
+        loop = asyncio.get_running_loop()
+        while data and self._master is not None:
+            try:
                 data = data[os.write(self._master, data[:1024]) :]
                 await asyncio.sleep(0)
+            except BlockingIOError:
+                ready = loop.create_future()
+                loop.add_writer(self._master, _wake, ready)
+                try:
+                    await ready
+                finally:
+                    loop.remove_writer(self._master)
 
     async def _show(self) -> None:
         loop = asyncio.get_running_loop()
