@@ -50,8 +50,9 @@ def template_names() -> list[str]:
 def agent_archive() -> bytes:
     """The agent as a zipapp that `python3 -I -S` can run; the same bytes for the same source and Python.
 
-    Beside the source it carries byte code for the Python that makes it, that of capture in one piece. Production
-    mostly runs that version, and saves the time to compile; any other Python ignores it.
+    Beside the source it carries byte code for the Python that makes it, that of capture in one piece
+    (see `dsenv/agent/start.py`). Production mostly runs that version, and saves the time to compile; any other Python
+    ignores it.
     """
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
@@ -60,26 +61,29 @@ def agent_archive() -> bytes:
         sources.update(sorted(_sources(package / "agent", "dsenv/agent")))
         sources["__main__.py"] = sources["dsenv/agent/start.py"]
         codes = {path: compile(source, path, "exec", dont_inherit=True) for path, source in sources.items()}
+        bundled = _bundled(sources)
         for path, source in sources.items():
             _add(archive, path, source)
-            if not path.startswith(_HOOK) or path == f"{_HOOK}__init__.py":
+            if path not in bundled.values() and not path.startswith(_HOOK):
                 _add(archive, f"{path}c", _byte_code(source, codes[path]))
+        # Not deflated: to inflate them takes longer than to read them.
         _add(archive, _HOOK + hook.PREPARED, _prepared(sources, codes), zipfile.ZIP_STORED)
-        # Not deflated: to inflate it takes longer than to read it.
-        _add(archive, f"bundle.{sys.implementation.cache_tag}", _bundle(sources, codes), zipfile.ZIP_STORED)
+        bundle = {name: (path, marshal.dumps(codes[path])) for name, path in bundled.items()}
+        data = importlib.util.MAGIC_NUMBER + marshal.dumps(bundle)
+        _add(archive, f"bundle.{sys.implementation.cache_tag}", data, zipfile.ZIP_STORED)
     return b"#!/usr/bin/env python3\n" + buffer.getvalue()
 
 
-def _bundle(sources: dict[str, bytes], codes: dict[str, CodeType]) -> bytes:
-    """What `dsenv/agent/start.py` reads: the modules that capture imports somewhere, and those that they import."""
+def _bundled(sources: dict[str, bytes]) -> dict[str, str]:
+    """Of the modules that capture imports somewhere, and those that they import, the name and the path."""
     paths = {path.removesuffix(".py").removesuffix("/__init__").replace("/", "."): path for path in sources}
     waiting, found = list(_BUNDLED), {}
     while waiting:
         name = waiting.pop()
         if name in paths and name not in found:
-            found[name] = (paths[name], marshal.dumps(codes[paths[name]]))
+            found[name] = paths[name]
             waiting += [name.rpartition(".")[0], *_imported(sources[paths[name]])]
-    return importlib.util.MAGIC_NUMBER + marshal.dumps(dict(sorted(found.items())))
+    return dict(sorted(found.items()))
 
 
 def _prepared(sources: dict[str, bytes], codes: dict[str, CodeType]) -> bytes:
