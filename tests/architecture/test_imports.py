@@ -25,7 +25,9 @@ POSIX_ONLY = ("fcntl", "grp", "pty", "pwd", "resource", "termios", "tty")
 
 def modules_after(code: str) -> set[str]:
     """Top-level names in sys.modules after `code` ran in a fresh interpreter."""
-    script = f"{code}\nimport sys, json; sys.stderr.write('\\n' + json.dumps(sorted(sys.modules)))"
+    # Capture closes its own output with that of its command.
+    tell = "os.write(said, ('\\n' + json.dumps(sorted(sys.modules))).encode())"
+    script = f"import os; said = os.dup(2)\n{code}\nimport sys, json; {tell}"
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, cwd=ROOT)
     return {name.partition(".")[0] for name in json.loads(done.stderr.splitlines()[-1])}
 

@@ -11,10 +11,10 @@ from dsenv.agent import runid
 from dsenv.agent.capture import spawn
 from dsenv.agent.capture.options import USAGE, ArgumentsError, Options, Project, parse, project_of, seconds, store_of
 from dsenv.agent.capture.spool import INPUT_CAP, INPUTS_CAP, Spool, request
-from dsenv.agent.light import TYPE_CHECKING, NamedTuple, signal
+from dsenv.agent.light import TYPE_CHECKING, signal
 
 if TYPE_CHECKING:
-    from typing import Any, Callable, Dict, List, Mapping, Optional, Set, Tuple
+    from typing import Any, Callable, Dict, List, Mapping, Optional, Set
 
     from dsenv.agent.capture.stdin import Stdin
 
@@ -27,8 +27,6 @@ _FORWARDED = {
     for name in ("SIGTERM", "SIGINT", "SIGHUP", "SIGQUIT", "SIGUSR1", "SIGUSR2", "SIGWINCH")
     if hasattr(signal, name)
 }
-_FROM_KERNEL = 0x80
-_LEFT_BEHIND = 1.0
 
 
 def main(arguments: List[str], prepare: Optional[Callable[[], None]] = None) -> int:
@@ -55,13 +53,6 @@ def main(arguments: List[str], prepare: Optional[Callable[[], None]] = None) -> 
     return ended.code if ended.signal is None else 128 + ended.signal
 
 
-class Ended(NamedTuple):
-    """How the command ended: `code`, or `signal`."""
-
-    code: int
-    signal: Optional[int]
-
-
 class Run:
     """One command from start to end."""
 
@@ -76,16 +67,23 @@ class Run:
         self.seed = ""
         self.trouble: List[str] = []
 
-    def execute(self) -> Ended:
+    def execute(self) -> spawn.Ended:
         """Start, watch, record."""
         environ = self._environment()
         watched = _FORWARDED | {signal.SIGCHLD}
         blocked = signal.pthread_sigmask(signal.SIG_BLOCK, watched)
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # who ignores it is not told how a child ended
         # As JSON our stdout is one document, so the command's goes to where its stderr goes.
         targets = (2, 2) if self.options.as_json else (1, 2)
         cooked: Callable[[], None] = _nothing
         try:
             child = spawn.start(self.options.command, environ, targets, watched - blocked, self.prepare)
+        except OSError as problem:  # the command itself needs no more processes or descriptors than there are
+            signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
+            if self.spool is not None:
+                self.spool.remove()
+            return spawn.Ended(_without_record(self.options.command, problem), None)
+        try:
             cooked = _raw_terminal(child)
             _load()
             spawn.check(child, self.options.command[0])
@@ -134,7 +132,7 @@ class Run:
             "agent": __file__.rpartition(os.path.join("dsenv", "agent"))[0].rstrip(os.sep),
         }
 
-    def _not_started(self, problem: Exception) -> Ended:
+    def _not_started(self, problem: Exception) -> spawn.Ended:
         from dsenv.agent.capture import stdin
         from dsenv.agent.capture.keeper import Keeper
 
@@ -144,10 +142,10 @@ class Run:
         keeper = self._keeper(Keeper, 0)
         keeper.output.add(2, text.encode("utf-8", "replace"))
         keeper.start()
-        self._finish(keeper, Ended(code, None), stdin.of_file(self.offset), None)
+        self._finish(keeper, spawn.Ended(code, None), stdin.of_file(self.offset), None)
         if self.spool is not None:
             self.spool.remove()
-        return Ended(code, None)
+        return spawn.Ended(code, None)
 
     def _keeper(self, kind: Any, pid: int) -> Any:
         keeper = kind(self.options, self.project, self.store, self.run_id, self.spool)
@@ -157,8 +155,8 @@ class Run:
         keeper.trouble += self.trouble
         return keeper
 
-    def _watch(self, child: spawn.Child, watched: Set[int]) -> Ended:
-        from dsenv.agent.capture import oom, stdin
+    def _watch(self, child: spawn.Child, watched: Set[int]) -> spawn.Ended:
+        from dsenv.agent.capture import oom, stdin, waiting
         from dsenv.agent.capture.blackbox import Watch
         from dsenv.agent.capture.keeper import Keeper
         from dsenv.agent.capture.relay import InputRelay, OutputRelay
@@ -166,30 +164,35 @@ class Run:
         oom.spare()
         keeper = self._keeper(Keeper, child.pid)
         output = OutputRelay(child.sources, child.held, keeper.output)
-        output.start()
-        source: Optional[InputRelay] = None
-        if child.stdin is not None:
-            source = InputRelay(child.stdin, terminal=child.session, cap=stdin.CAP)
-            source.start()
+        source = None if child.stdin is None else InputRelay(child.stdin, terminal=child.session, cap=stdin.CAP)
         box = Watch(child.pid, self.spool, keeper.box.add, **_times(self.options))
-        if box.needed:
-            box.start()
-        keeper.start()
         file = stdin.of_file(self.offset)
-        ended, usage = _wait(child, watched, self.options.group_signals, box.before)
+        to_group = self.options.group_signals
+        try:
+            for thread in (output, source, box if box.needed else None, keeper):
+                if thread is not None:
+                    thread.start()
+        except RuntimeError as problem:  # there are no more threads; a record cannot be kept without
+            _tell_syslog(self.run_id, "not recorded: {}".format(problem))
+            sources = [] if output.is_alive() else child.sources
+            ended = waiting.alone(child, watched, to_group, sources, source is not None and not source.is_alive())
+            if output.is_alive():
+                output.finish(waiting.LEFT_BEHIND)
+            return ended
+        ended, usage = waiting.wait(child, watched, to_group, box.before)
         try:
             keeper.seen = box.finish()
         except Exception as problem:  # noqa: BLE001 - the command's end is told as it was, whatever is wrong with us
             keeper.trouble.append("the black box was not read: {}: {}".format(type(problem).__name__, problem))
         keeper.trouble += box.trouble[:1]
         if keeper.seen.sent is not None:
-            ended = Ended(TIMED_OUT if ended.signal != signal.SIGKILL else KILLED, None)
-        output.finish(_LEFT_BEHIND)
+            ended = spawn.Ended(TIMED_OUT if ended.signal != signal.SIGKILL else KILLED, None)
+        output.finish(waiting.LEFT_BEHIND)
         keeper.trouble += output.trouble
         self._finish(keeper, ended, file if source is None else stdin.of_pipe(source), usage)
         return ended
 
-    def _finish(self, keeper: Any, ended: Ended, stdin: Stdin, usage: Any) -> None:
+    def _finish(self, keeper: Any, ended: spawn.Ended, stdin: Stdin, usage: Any) -> None:
         """Complete the record. Whatever is wrong with us, the command's end is told as it was."""
         try:
             finished = keeper.finish(self._values(ended, stdin[0], usage), stdin[1])
@@ -201,14 +204,14 @@ class Run:
         if self.options.as_json:
             _print_json(finished)
 
-    def _values(self, ended: Ended, stdin: Dict[str, Any], usage: Any) -> Dict[str, Any]:
+    def _values(self, ended: spawn.Ended, stdin: Dict[str, Any], usage: Any) -> Dict[str, Any]:
         resources: Dict[str, Any] = {"wall_seconds": round(monotonic() - self.begun, 6)}
         if usage is not None:
             scale = 1 if sys.platform == "darwin" else 1024
             times = {"user_seconds": usage.ru_utime, "system_seconds": usage.ru_stime}
             resources.update(times, max_rss=usage.ru_maxrss * scale)
         return {
-            "status": "succeeded" if ended == Ended(0, None) else "failed",
+            "status": "succeeded" if ended == spawn.Ended(0, None) else "failed",
             "exit": ended.code if ended.signal is None else None,
             "signal": _name(ended.signal),
             "ended": time_ns() // 1000,
@@ -220,7 +223,7 @@ class Run:
 def _load() -> None:
     """Import what is needed later, while the command starts. What is wrong with it shows where it is used."""
     with contextlib.suppress(Exception):
-        from dsenv.agent.capture import keeper, oom, relay, stdin  # noqa: F401 - kept in sys.modules
+        from dsenv.agent.capture import keeper, oom, relay, stdin, waiting  # noqa: F401 - kept in sys.modules
 
 
 def _name(number: Optional[int]) -> Optional[str]:
@@ -229,7 +232,10 @@ def _name(number: Optional[int]) -> Optional[str]:
         return None
     from signal import Signals
 
-    return Signals(number).name
+    try:
+        return Signals(number).name
+    except ValueError:
+        return "SIGRTMIN+{}".format(number - signal.SIGRTMIN) if number > signal.SIGRTMIN else "SIG{}".format(number)
 
 
 def _times(options: Options) -> Dict[str, Optional[float]]:
@@ -257,7 +263,8 @@ def _without_record(command: List[str], problem: Exception) -> int:
     """Become the command."""
     _tell_syslog(command[0], "not recorded: {}: {}".format(type(problem).__name__, problem))
     try:
-        os.execvp(command[0], command)  # noqa: S606 - an argv list, no shell
+        spawn.restore_signals()
+        os.execvpe(command[0], command, _as_given(os.environ))  # noqa: S606 - an argv list, no shell
     except OSError as error:
         found = spawn.CannotStart(command[0], error.errno or 0)
         _say("capture: {}\n".format(found))
@@ -272,57 +279,6 @@ def _as_given(environ: Mapping[str, str]) -> Dict[str, str]:
             if not any(item.startswith(b"LC_CTYPE=") for item in file.read().split(b"\0")):
                 del found["LC_CTYPE"]
     return found
-
-
-def _wait(child: spawn.Child, watched: Set[int], to_group: bool, before: Callable[[int], None]) -> Tuple[Ended, Any]:
-    """Pass signals on until the command has ended. Other children are reaped too: we may be PID 1.
-
-    `to_group`: whoever signals us signals our whole group, so that the command has had each signal already. `before`
-    is told of each signal first.
-    """
-    while True:
-        number, from_kernel = _next_signal(watched)
-        if number == signal.SIGCHLD:
-            ended = _reap(child.pid)
-            if ended is not None:
-                return ended
-            continue
-        before(number)
-        if number == getattr(signal, "SIGWINCH", None):
-            for master in child.terminals:
-                spawn.copy_size(2 if os.isatty(2) else 0, master)
-            if not child.session:
-                _send(child.pid, number)
-        elif child.session or not (from_kernel or to_group):
-            # What the terminal sends goes to the whole group, the command included.
-            _send(child.pid, number)
-
-
-def _next_signal(watched: Set[int]) -> Tuple[int, bool]:
-    if hasattr(signal, "sigwaitinfo"):
-        info = signal.sigwaitinfo(watched)
-        return info.si_signo, info.si_code == _FROM_KERNEL
-    return signal.sigwait(watched), False
-
-
-def _send(pid: int, number: int) -> None:
-    with contextlib.suppress(OSError):
-        os.kill(pid, number)
-
-
-def _reap(wanted: int) -> Optional[Tuple[Ended, Any]]:
-    result = None
-    while True:
-        try:
-            pid, status, usage = os.wait4(-1, os.WNOHANG)
-        except ChildProcessError:
-            return result
-        if pid == 0:
-            return result
-        if pid == wanted:
-            result = (Ended(os.WEXITSTATUS(status), None), usage)
-            if os.WIFSIGNALED(status):
-                result = (Ended(0, os.WTERMSIG(status)), usage)
 
 
 def _raw_terminal(child: spawn.Child) -> Callable[[], None]:
@@ -362,9 +318,10 @@ def _say(text: str) -> None:
 
 def _tell_syslog(name: str, text: str) -> None:
     """Where there is no record there is at least a line that says why."""
-    import syslog
+    with contextlib.suppress(Exception):  # no descriptor is left to load it
+        import syslog
 
-    syslog.syslog(syslog.LOG_WARNING, "dsenv capture {}: {}".format(name, text))
+        syslog.syslog(syslog.LOG_WARNING, "dsenv capture {}: {}".format(name, text))
 
 
 def _print_json(finished: Dict[str, Any]) -> None:

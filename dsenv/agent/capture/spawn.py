@@ -26,13 +26,14 @@ class CannotStart(Exception):  # noqa: N818 - it is the command's problem, not a
 class Source(NamedTuple):
     """What the command writes arrives at `handle` and goes on to `target`.
 
-    In the log it is `stream` 1 or 2; 0 is left out.
+    In the log it is `stream` 1 or 2; 0 is left out. When its end is reached, `ends` are to be closed.
     """
 
     handle: int
     target: int
     stream: int
     terminal: bool
+    ends: Tuple[int, ...] = ()
 
 
 class Child(NamedTuple):
@@ -45,6 +46,13 @@ class Child(NamedTuple):
     held: List[int]  # their other sides: a command that closes its terminal before it ends is not hung up for that
     session: bool  # it has a session of its own, because its standard input is our terminal
     report: int  # what went wrong is read from there
+
+
+class Ended(NamedTuple):
+    """How the command ended: `code`, or `signal`."""
+
+    code: int
+    signal: Optional[int]
 
 
 class _Plan:
@@ -94,10 +102,20 @@ def start(
     if pid == 0:
         _become(command, environ, plan, report_write, unblock, session, prepare)
     os.close(report_write)
+    _let_go()
     masters, held = ([pair[side] for pair in plan.terminals.values()] for side in (0, 1))
     for handle in {handle for handle in plan.child.values() if handle > 2 and handle not in held}:
         os.close(handle)
     return Child(pid, plan.sources, plan.stdin, masters, held, session, report_read)
+
+
+def _let_go() -> None:
+    """Close what our caller gave for the command: who reads the other end of it waits for the last one to close it."""
+    with contextlib.suppress(OSError):
+        for name in os.listdir("/proc/self/fd"):
+            with contextlib.suppress(OSError):
+                if int(name) > 2 and os.get_inheritable(int(name)):
+                    os.close(int(name))
 
 
 def check(child: Child, command: str) -> None:
@@ -148,14 +166,30 @@ def _plan_output(plan: _Plan, targets: Tuple[int, int]) -> None:
             continue
         read, write = plan.pipe()
         plan.child[stream] = write
-        plan.sources.append(Source(read, target, stream, False))
+        plan.sources.append(Source(read, target, stream, False, tuple({*targets}) if shared else (target,)))
 
 
 def _info(handle: int) -> Optional[os.stat_result]:
     try:
-        return os.fstat(handle)
+        return None if handle in _CLOSED_AT_START else os.fstat(handle)
     except OSError:
         return None
+
+
+def _occupied() -> Set[int]:
+    """The standard streams that are closed. Their numbers are taken, or files of ours would get them."""
+    found = set()
+    for handle in range(3):
+        try:
+            os.fstat(handle)
+        except OSError:
+            found.add(handle)
+            with contextlib.suppress(OSError):
+                os.open(os.devnull, os.O_RDWR)  # the lowest number that is free; the command does not inherit it
+    return found
+
+
+_CLOSED_AT_START = _occupied()
 
 
 def _same(a: os.stat_result, b: os.stat_result) -> bool:
@@ -184,8 +218,7 @@ def _become(
         high = {stream: _above(handle) for stream, handle in plan.child.items()}
         for stream, handle in high.items():
             os.dup2(handle, stream)
-        for name in ("SIGPIPE", "SIGXFSZ", "SIGINT"):
-            _restore(getattr(signal, name))
+        restore_signals()
         signal.pthread_sigmask(signal.SIG_UNBLOCK, unblock)
         if prepare is not None:
             prepare()
@@ -206,12 +239,11 @@ def _above(handle: int) -> int:
     return fcntl.fcntl(handle, fcntl.F_DUPFD_CLOEXEC, 10)
 
 
-def _restore(number: int) -> None:
+def restore_signals() -> None:
     """Python ignores or handles these; what it does is not what our caller chose, unless that ignored them."""
-    if number in _IGNORED_AT_START:
-        signal.signal(number, signal.SIG_IGN)
-    else:
-        signal.signal(number, signal.SIG_DFL)
+    for name in ("SIGPIPE", "SIGXFSZ", "SIGINT", "SIGCHLD"):
+        number = getattr(signal, name)
+        signal.signal(number, signal.SIG_IGN if number in _IGNORED_AT_START else signal.SIG_DFL)
 
 
 def _ignored_at_start() -> Set[int]:
