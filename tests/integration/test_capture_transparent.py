@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
+import pty
 import shutil
 import signal
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -52,6 +53,34 @@ def test_who_writes_is_told_when_the_command_closes_its_input(size: int, tmp_pat
             while True:
                 os.write(write, b"x" * (size or 1))
     os.close(write)
+
+
+def test_input_that_is_not_waited_for_is_no_end(tmp_path: Path) -> None:
+    """A pipe that its writer's program made so that reading never waits."""
+    read, write = os.pipe()
+    os.set_blocking(read, False)
+    code = "os.write(1, b'?'); os.write(1, sys.stdin.buffer.read())"
+    with started(tmp_path, code, stdin=read, stdout=subprocess.PIPE) as process:
+        os.close(read)
+        assert process.stdout is not None
+        assert process.stdout.read(1) == b"?"
+        os.write(write, b"late")
+        os.close(write)
+        assert process.stdout.read(4) == b"late"
+
+
+def test_what_the_command_sets_at_its_terminal_stays(tmp_path: Path) -> None:
+    words = " ".join([*AGENT, "--store", str(tmp_path), "--", "stty", "-echo"])
+    pid, master = pty.fork()
+    if pid == 0:
+        os.execvp("sh", ["sh", "-c", f"{words}; stty -a; {words.replace('-echo', 'echo')}; stty -a"])
+    seen = b""
+    with suppress(OSError):
+        while data := os.read(master, 4096):
+            seen += data
+    os.close(master)
+    assert os.waitpid(pid, 0)[1] == 0
+    assert [word for word in seen.split() if word in (b"echo", b"-echo")] == [b"-echo", b"echo"]
 
 
 def test_a_descriptor_that_was_given_for_the_command_ends_with_it(tmp_path: Path) -> None:

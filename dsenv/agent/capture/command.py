@@ -295,7 +295,17 @@ def _raw_terminal(child: spawn.Child) -> Callable[[], None]:
         for data in relay.typed_ahead(0):
             relay.write_all(child.stdin or 0, data)
     tty.setraw(0, termios.TCSANOW)  # what is typed in this moment is kept too
-    return lambda: termios.tcsetattr(0, termios.TCSADRAIN, before)
+    theirs = os.dup(child.stdin or 0)
+
+    def undo() -> None:
+        """What the command has set stays, as it would on our terminal."""
+        after = before
+        with contextlib.suppress(termios.error):
+            after = termios.tcgetattr(theirs)
+        with contextlib.suppress(termios.error):  # ours was hung up
+            termios.tcsetattr(0, termios.TCSADRAIN, after)
+
+    return undo
 
 
 def _nothing() -> None:

@@ -182,6 +182,9 @@ class InputRelay(threading.Thread):
                 break
             try:
                 data = os.read(0, _BLOCK)
+            except BlockingIOError:
+                readable([0], None)
+                continue
             except OSError:
                 break
             if not data:
