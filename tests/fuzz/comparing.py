@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import re
 import select
 import signal
 import struct
@@ -27,6 +28,7 @@ HERE = Path(__file__).parent
 REPOSITORY = str(HERE.parents[1])
 SECONDS = 12.0
 _MARK = "TRANSPARENT_CASE"
+_THREAD = re.compile(rb"(Current thread|Thread) 0x[0-9a-f]+")  # as faulthandler names it
 
 
 class Play:
@@ -190,14 +192,15 @@ class Play:
     def outcome(self) -> dict[str, Any]:
         """All that must be the same."""
         files = {
-            str(file.relative_to(self.folder)): file.read_bytes() + oct(file.stat().st_mode).encode()
+            str(file.relative_to(self.folder)): _THREAD.sub(b"Thread", file.read_bytes())
+            + oct(file.stat().st_mode).encode()
             for file in sorted(self.folder.rglob("*"))
             if file.is_file() and file.name not in ("report", "spec", "program", "stdin")
         }
         seen = "work/seen"
         if "full" in (self.case.stdout, self.case.stderr) and seen in files:
             files[seen] = b"".join(row for row in files[seen].splitlines(keepends=True) if b"No space" not in row)
-        came = {name: bytes(data) for name, data in self.came.items()}
+        came = {name: _THREAD.sub(b"Thread", bytes(data)) for name, data in self.came.items()}
         for name, kind in (("stdout", self.case.stdout), ("stderr", self.case.stderr)):
             if kind == "short":
                 came[name] = came[name][: self.case.reader]
@@ -243,6 +246,7 @@ def _of_record(case: Case, store: Path, expected: dict[str, Any]) -> list[str]:
     logged = {"stdout": b"", "stderr": b""}
     for chunk in record.output():
         logged[chunk.stream] += chunk.data
+    logged = {name: _THREAD.sub(b"Thread", data) for name, data in logged.items()}
     for name, kind in (("stdout", case.stdout), ("stderr", case.stderr)):
         came = expected["came"].get(name, b"")
         if (kind == "pipe" and logged[name] != came) or (kind == "short" and not logged[name].startswith(came)):

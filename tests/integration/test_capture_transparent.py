@@ -122,6 +122,35 @@ def test_a_command_that_signals_its_group_has_the_signal_once(tmp_path: Path) ->
     assert done.returncode == 1
 
 
+def test_a_script_that_names_no_interpreter_is_run_by_sh(tmp_path: Path) -> None:
+    script = tmp_path / "nightly"
+    script.write_text("echo $0 $1; exit 3\n")
+    script.chmod(0o755)
+    for name in (str(script), "nightly"):
+        done = capture(tmp_path / "store", [name, "now"], env={"PATH": f"{tmp_path}:{os.environ['PATH']}"})
+        assert (done.returncode, done.stdout, done.stderr) == (3, f"{script} now\n".encode(), b"")
+
+
+def test_an_alarm_that_was_set_before_is_the_commands(tmp_path: Path) -> None:
+    start = "import os, signal, sys; signal.setitimer(signal.ITIMER_REAL, 1.5); os.execv(sys.argv[1], sys.argv[1:])"
+    words = [*AGENT, "--store", str(tmp_path), "--", "sleep", "20"]
+    assert subprocess.run([*python(start), *words], check=False, timeout=15).returncode == -signal.SIGALRM
+    assert only(tmp_path).data["signal"] == "SIGALRM"
+
+
+@pytest.mark.parametrize("number", [signal.SIGABRT, signal.SIGALRM, signal.SIGRTMIN + 3])
+def test_other_signals_are_passed_on_too(number: int, tmp_path: Path) -> None:
+    """As a service manager sends SIGABRT to a service that does not answer."""
+    code = f"signal.signal({number:d}, lambda *_: os._exit(9)); os.write(1, b'.')"
+    with started(tmp_path, code, stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        assert process.stdout.read(1) == b"."
+        process.send_signal(number)
+        assert process.wait(30) == 9
+        waiting = os.open("on", os.O_RDONLY | os.O_NONBLOCK)
+    os.close(waiting)
+
+
 def test_a_signal_without_a_name_is_recorded(tmp_path: Path) -> None:
     number = signal.SIGRTMIN + 6
     assert capture(tmp_path, ["sh", "-c", f"kill -{number:d} $$"]).returncode == -number

@@ -22,10 +22,12 @@ OWN_FAILURE = 125
 TIMED_OUT, KILLED = 124, 137  # as GNU timeout ends
 KILL_AFTER = 10.0  # seconds
 
+_NAMES = ("TERM", "INT", "HUP", "QUIT", "USR1", "USR2", "WINCH", "ALRM", "ABRT", "VTALRM", "PROF", "IO", "PWR")
+# All that a command may be sent, but for what tells of an error in our own program or cannot be caught. The terminal's
+# stop and our own limits are ours.
 _FORWARDED = {
-    getattr(signal, name)
-    for name in ("SIGTERM", "SIGINT", "SIGHUP", "SIGQUIT", "SIGUSR1", "SIGUSR2", "SIGWINCH")
-    if hasattr(signal, name)
+    *(getattr(signal, "SIG" + name) for name in _NAMES if hasattr(signal, "SIG" + name)),
+    *(range(signal.SIGRTMIN, signal.SIGRTMAX + 1) if hasattr(signal, "SIGRTMIN") else ()),
 }
 
 
@@ -264,7 +266,7 @@ def _without_record(command: List[str], problem: Exception) -> int:
     _tell_syslog(command[0], "not recorded: {}: {}".format(type(problem).__name__, problem))
     try:
         spawn.restore_signals()
-        os.execvpe(command[0], command, _as_given(os.environ))  # noqa: S606 - an argv list, no shell
+        spawn.become(command, _as_given(os.environ))
     except OSError as error:
         found = spawn.CannotStart(command[0], error.errno or 0)
         _say("capture: {}\n".format(found))

@@ -10,7 +10,7 @@ import stat
 from dsenv.agent.light import TYPE_CHECKING, NamedTuple, signal
 
 if TYPE_CHECKING:
-    from typing import Callable, Dict, List, Mapping, Optional, Set, Tuple
+    from typing import Callable, Dict, List, Mapping, NoReturn, Optional, Set, Tuple
 
 NOT_FOUND, NOT_EXECUTABLE = 127, 126
 
@@ -222,12 +222,25 @@ def _become(
         signal.pthread_sigmask(signal.SIG_UNBLOCK, unblock)
         if prepare is not None:
             prepare()
-        os.execvpe(command[0], command, dict(environ))  # noqa: S606 - an argv list, no shell
+        become(command, environ)
     except OSError as error:
         number = error.errno or errno.EIO
     finally:
         os.write(report, str(number).encode())
         os._exit(NOT_FOUND)
+
+
+def become(command: List[str], environ: Mapping[str, str]) -> NoReturn:
+    """Put `command` in the place of this process. Raises OSError.
+
+    As with execvp(3), and so behind env, nice and timeout, a script that does not name its interpreter is sh's.
+    """
+    try:
+        os.execvpe(command[0], command, dict(environ))  # noqa: S606 - an argv list, no shell
+    except OSError as error:
+        if error.errno != errno.ENOEXEC or not error.filename:
+            raise
+        os.execve("/bin/sh", ["/bin/sh", os.fsdecode(error.filename), *command[1:]], dict(environ))  # noqa: S606 - as above
 
 
 def _above(handle: int) -> int:

@@ -88,8 +88,8 @@ def _handle(
             spawn.copy_size(2 if os.isatty(2) else 0, master)
         if not child.session:
             _send(child.pid, number)
-    elif child.session or not (from_kernel or to_group):
-        # What the terminal sends goes to the whole group, the command included.
+    elif child.session or number == signal.SIGALRM or not (from_kernel or to_group):
+        # What the terminal sends goes to the whole group, the command included. An alarm was set before we began.
         _send(child.pid, number)
     return None
 
