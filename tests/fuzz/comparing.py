@@ -87,7 +87,7 @@ class Play:
         found = [self._stdin(case.stdin)]
         found.append(self._output("stdout", case.stdout))
         found.append(found[1] if case.stderr == "stdout" else self._output("stderr", case.stderr))
-        return found
+        return [*found, self._output("extra", "pipe")] if case.extra else found
 
     def _stdin(self, kind: str) -> int | None:
         data = (b"0123456789abcde\n" * (self.case.typed // 16 + 1))[: self.case.typed]

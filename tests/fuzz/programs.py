@@ -35,6 +35,7 @@ class Case(NamedTuple):
     foreground: bool = True
     captures: int = 1  # one in the other
     first: bool = False  # as PID 1
+    extra: bool = False  # a pipe as a fourth descriptor
 
     @property
     def has_terminal(self) -> bool:
@@ -58,11 +59,11 @@ def draw(seed: int) -> Case:
         reader=chance.choice([0, 1, 500]),
         ignored=_some(chance, ["SIGHUP", "SIGINT", "SIGCHLD", "SIGUSR1", "SIGTERM"]),
         blocked=_some(chance, ["SIGHUP", "SIGINT", "SIGCHLD", "SIGUSR1", "SIGTERM", "SIGALRM", "SIGWINCH"]),
-        limits=tuple(chance.sample([("NOFILE", 64), ("CORE", 0), ("FSIZE", 1 << 20), ("STACK", 4 << 20)], 1))
+        limits=tuple(chance.sample([("NOFILE", 64), ("CORE", 0), ("FSIZE", 1 << 26), ("STACK", 4 << 20)], 1))
         if chance.random() < 0.2 else (),
         environ=tuple(chance.sample(_ENVIRON, 2)) if chance.random() < 0.3 else (),
         umask=chance.choice([0o22, 0o77, 0]), foreground=foreground, captures=2 if chance.random() < 0.1 else 1,
-        first=chance.random() < 0.08,
+        first=chance.random() < 0.08, extra=chance.random() < 0.2,
     )  # fmt: skip
     if case.first:  # unshare(1) waits for its child, and so takes it that it is not ignored
         case = case._replace(ignored=tuple(name for name in case.ignored if name != "SIGCHLD"))
@@ -118,7 +119,7 @@ def _action(chance: random.Random, case: Case, depth: int) -> Action:
     rest: dict[str, Action] = {
         "keep": ["kept", "text"], "umask": [0o27], "atexit": ["at the end\n"], "line": [], "terminals": [], "place": [],
         "kill": [chance.choice(_SIGNALS), False], "hook": [chance.choice(["plain", "exits", "raises"])],
-        "run": [_other(chance, case)], "close": [chance.choice([0, 1, 2])],
+        "run": [_other(chance, case)], "close": [chance.choice([0, 1, 2, 3] if case.extra else [0, 1, 2])],
         "copy": [*chance.choice([(1, 2), (2, 1), (1, 5)])], "read": [chance.choice([1, 100, 5000, None])],
     }  # fmt: skip
     if kind == "read" and case.stdin == "terminal":
@@ -132,7 +133,7 @@ def _words(chance: random.Random, case: Case, kind: str) -> Action:
         return ["say", chance.choice(["stdout", "stderr"]), chance.choice(_PLAIN)]
     # A pipe of ours takes more before a reader's leaving is seen, so that what does not fit in one is another matter.
     sizes = [1, 7, 600] if case.has_terminal or "short" in (case.stdout, case.stderr) else [1, 7, 4096, 70_000, 300_000]
-    return ["write", chance.choice([1, 1, 2]), chance.choice(sizes), chance.choice(lines)]
+    return ["write", chance.choice([1, 1, 3 if case.extra else 2, 2]), chance.choice(sizes), chance.choice(lines)]
 
 
 def _nested(chance: random.Random, case: Case, depth: int, kind: str) -> Action:

@@ -14,7 +14,7 @@ import pytest
 
 from tests.fuzz import comparing, programs
 
-COUNT = int(os.environ.get("DSENV_FUZZ", "60"))
+COUNT = int(os.environ.get("DSENV_FUZZ", "45"))
 
 
 @pytest.mark.slow
