@@ -25,6 +25,7 @@ class Down:
     files: int | None  # in its home; None where that cannot be known
     bytes: int | None
     ended_runs: list[str]
+    what: str = ""  # who had made it, and what it was: docker, container, 1 CPU
 
 
 @dataclasses.dataclass(frozen=True)
@@ -45,7 +46,8 @@ def plan(target: Target) -> Down:
     if machine is None:
         return Down(target.identity.name, False, None, None, None, [])
     files, size = _weigh(Path(machine.home)) if machine.shares_files else (None, None)
-    return Down(target.identity.name, True, machine.home, files, size, running_on(target, machine))
+    what = ", ".join(filter(None, (machine.provider, machine.region, machine.note)))
+    return Down(target.identity.name, True, machine.home, files, size, running_on(target, machine), what)
 
 
 def down(target: Target, *, emit: Emit, cancel: Cancel) -> Down:

@@ -526,7 +526,7 @@ def test_the_life_of_a_workstation(project: Path) -> None:
     assert plan["existed"]
     assert plan["files"] >= 3
     assert answer("status")["workstation"]["state"] == "running"
-    assert b"destroyed the workstation default" in dsenv("down").stdout
+    assert b"destroyed the workstation default (local, " in dsenv("down").stdout
     assert b"there is no workstation" in dsenv("down").stdout
     assert answer("status")["workstation"] is None
     assert b"not made yet" in dsenv("status").stdout

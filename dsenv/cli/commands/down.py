@@ -95,9 +95,11 @@ def _remains(plan: Forgotten) -> Iterator[str]:
 
 
 def _described(plan: Down) -> str:
-    parts = [f"the workstation {plan.name}"]
+    parts = [f"the workstation {plan.name} ({plan.what})"]
     if plan.files is not None:
         parts.append(f"{plan.files} files ({(plan.bytes or 0) / 1e6:.1f} MB) in {plan.home}")
+    elif plan.home:
+        parts.append(f"all files in {plan.home}")
     if plan.ended_runs:
         parts.append(f"running: {', '.join(plan.ended_runs)}")
     return ", ".join(parts)

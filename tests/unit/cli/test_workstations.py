@@ -6,11 +6,12 @@ from typing import Any
 
 import pytest
 
-from dsenv.cli.commands import audit, ls, status
+from dsenv.cli.commands import audit, down, ls, status
 from dsenv.cli.main import main
 from dsenv.models.machine import Limits, Resource
 from dsenv.workflows.audit import Audit
 from dsenv.workflows.awake import Awake
+from dsenv.workflows.down import Down
 from dsenv.workflows.ls import Listed
 from dsenv.workflows.ps import Job
 from dsenv.workflows.status import Status
@@ -93,3 +94,10 @@ def test_audit_names_what_nothing_needs(capsys: pytest.CaptureFixture[str]) -> N
 def test_they_need_a_project(verb: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main([verb]) == 2
     assert "dsenv init" in capsys.readouterr().err
+
+
+def test_down_says_what_goes_with_it() -> None:
+    plan = Down("big", True, "/home/admin", None, None, ["run-1"], "aws, eu-west-1, t3.large")
+    assert down._described(plan) == (
+        "the workstation big (aws, eu-west-1, t3.large), all files in /home/admin, running: run-1"
+    )
