@@ -13,7 +13,7 @@ _EXITS = [
     *("0", "1", "3", "120", "255", "none", "true", "text", "minus", "big", "huge", "float", "pair", "bytes"),
     *("surrogate", "_0", "_7", "_255", "fails", "chained", "interrupt", "generator", "no arguments", "two arguments"),
 ]
-_OF_MAIN = ("handle", "ignore", "default", "hook", "kill")  # a signal meets any thread
+_OF_MAIN = ("handle", "ignore", "default", "hook", "kill")  # a signal meets any thread, SIGPIPE too
 _LINES = ["line\n", "no end ", "\udcff\udc80 not text\n", "\u00e4\u20ac\n", "x" * 300 + "\n", "\0\1\n"]
 _PLAIN = ["line\n", "no end "]  # what a terminal shows as it is
 
@@ -143,7 +143,7 @@ def _nested(chance: random.Random, case: Case, depth: int, kind: str) -> Action:
         return ["place"]
     actions = [_action(chance, case, 1) for _ in range(chance.randrange(1, 4))]
     if kind == "thread":
-        return ["thread", [action for action in actions if action[0] not in _OF_MAIN]]
+        return ["thread", [action for action in actions if action[0] not in _OF_MAIN and "short" not in case]]
     if kind == "leave behind" and not case.first and chance.random() < 0.3:
         # It has a session of its own, and closes its streams: or it would be waited for, and be hung up at a terminal.
         return ["fork", [["setsid"], ["close", 0], ["close", 1], ["close", 2]], True]

@@ -53,8 +53,8 @@ def alone(
                     relay.let_go(number)
         if ended is not None and (not ready or monotonic() > last):
             return ended
-        found = signal.sigtimedwait(watched, 0) if ended is None else None
-        told = _handle(child, _told(found), to_group, _nobody) if found is not None else None
+        came = ended is None and signal.sigpending() & watched
+        told = _handle(child, _next_signal(watched), to_group, _nobody) if came else None
         if told is not None:
             ended, stdin, last = told[0], False, monotonic() + LEFT_BEHIND
 
