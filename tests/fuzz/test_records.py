@@ -1,6 +1,6 @@
 """Thousands of harmed records: each is read, or refused in clear words; nothing is executed, nothing lies outside.
 
-`DSENV_FUZZ=N` sets how many. At each commit it is some hundreds, `make test-all` reads 10,000.
+`DSENV_FUZZ=N` sets how many. In CI it is some hundreds, `make test-all` reads 10,000.
 """
 
 from __future__ import annotations
@@ -44,6 +44,7 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / "store"
 
 
+@pytest.mark.slow
 def test_harmed_records_are_read_or_refused(store: Path, tmp_path: Path, isolation: Path) -> None:
     work = tmp_path / "work"
     work.mkdir()

@@ -99,6 +99,7 @@ def read_everything(store: str) -> None:
         reader.restore_in(record, way)
 
 
+@pytest.mark.slow
 @settings(max_examples=150, suppress_health_check=list(HealthCheck))
 @given(data=st.data())
 def test_a_changed_record_is_read_or_refused(store: Store, data: st.DataObject) -> None:

@@ -104,6 +104,7 @@ def test_a_bucket_that_is_not_there(bucket: str, tmp_path: Path, capsys: pytest.
     assert (done.returncode, done.stdout, done.stderr) == (0, "still runs\n", "")
 
 
+@pytest.mark.slow
 def test_a_store_that_cannot_be_reached(bucket: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
     with pytest.raises(TransportError, match="cannot reach s3://"):

@@ -320,6 +320,7 @@ def test_coming_back_to_a_terminal(project: Path) -> None:
     assert b"word\r\nword" not in again.output.replace(b"got-", b"")  # echoed by neither of the two terminals
 
 
+@pytest.mark.slow
 def test_a_project_that_was_moved(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     home, moved = _home(), project.with_name("moved to here")
     project.rename(moved)
@@ -491,6 +492,7 @@ def test_sync_and_pull_by_hand(project: Path) -> None:
     assert b"no run nothing" in dsenv("pull", "--run", "nothing", code=2).stderr
 
 
+@pytest.mark.slow
 def test_two_runs_at_once_do_not_disturb_each_other(project: Path) -> None:
     slow = _started("sh", "-c", "echo ready; sleep 4; cat code.txt")
     (project / "code.txt").write_text("changed\n")

@@ -63,6 +63,7 @@ def host(running_lab: Lab) -> Iterator[Host]:
     iam.delete_role(RoleName="fast")
 
 
+@pytest.mark.slow
 def test_user_data_runs_before_and_at_login(host: Host) -> None:
     ready(host.client)
     assert output(host.client, "cat /opt/boothook") == "early"

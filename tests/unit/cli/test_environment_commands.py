@@ -69,6 +69,7 @@ def test_json_is_one_document(capsys: pytest.CaptureFixture[str]) -> None:
     assert any(finding["check"] == "lock" and finding["status"] == "ok" for finding in diagnosis["findings"])
 
 
+@pytest.mark.slow
 def test_differences_are_told_with_reason_and_fix(capsys: pytest.CaptureFixture[str]) -> None:
     main(["init"])
     main(["lock"])

@@ -71,6 +71,7 @@ def test_a_missing_lock_and_unknown_places(root: Path) -> None:
     assert caught.value.hint == "dsenv up default"
 
 
+@pytest.mark.slow
 def test_a_lock_needs_a_project_and_local_does_not(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("VIRTUAL_ENV", sys.prefix)
