@@ -17,7 +17,7 @@ from collections.abc import Iterator
 import pytest
 
 from dsenv.errors import TransportError
-from dsenv.transports.base import Pty, Transport, put_compressed
+from dsenv.transports.base import Channel, Pty, Transport, put_compressed
 
 _MEGABYTE = 1 << 20
 
@@ -178,9 +178,7 @@ class TransportConformance:
             pytest.skip("the machine makes no terminals")
         script = "stty raw -echo; echo ready; sleep 0.3; head -c 300000 | wc -c"
         with transport.open_channel(["sh", "-c", script], pty=Pty("dumb", 80, 24)) as channel:
-            output = channel.receive()
-            while b"ready" not in output:
-                output += channel.receive()
+            output = _until_ready(channel)
             channel.send(b"0123456789" * 30_000)
             while data := channel.receive():
                 output += data
@@ -192,9 +190,7 @@ class TransportConformance:
             pytest.skip("the machine makes no terminals")
         script = "trap 'stty size; exit 5' INT; echo ready; while :; do sleep 0.05; done"
         with transport.open_channel(["sh", "-c", script], pty=Pty("vt100", 80, 24)) as channel:
-            output = channel.receive()
-            while b"ready" not in output:
-                output += channel.receive()
+            output = _until_ready(channel)
             channel.resize(123, 45)
             time.sleep(0.2)
             channel.send(b"\x03")
@@ -276,3 +272,11 @@ def _everything(connection: socket.socket) -> bytes:
     except ConnectionResetError:
         pass
     return bytes(data)
+
+
+def _until_ready(channel: Channel) -> bytes:
+    """What came until the command said that it is ready."""
+    output = channel.receive()
+    while b"ready" not in output:
+        output += channel.receive()
+    return output
